@@ -1,0 +1,1 @@
+"""Targeted on-policy self-distillation for tool-using language models."""

@@ -1,0 +1,95 @@
+"""The extension points of agentsd: Protocols of one to four methods, all in this file.
+
+Implementations do not inherit. Knows nothing of any implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from agentsd.types import (
+    Completion,
+    Finding,
+    Message,
+    Outcome,
+    SamplingParams,
+    Task,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    Trajectory,
+)
+
+
+@runtime_checkable
+class Env(Protocol):
+    """The runtime of one episode of one task. Single use: opened once, closed once, never reset."""
+
+    @property
+    def tools(self) -> Sequence[ToolSpec]:
+        """What the policy is offered; complete once ``open`` has returned."""
+        ...
+
+    async def open(self) -> Sequence[Message]:
+        """Start the episode. Returns the first messages. Raises ``InfraError``."""
+        ...
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Run one tool call. A tool that says no is a value; raises only ``InfraError``."""
+        ...
+
+    async def grade(self, trajectory: Trajectory) -> Outcome | None:
+        """Judge the final state; None leaves the trajectory unscored, which is not 0.0."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything. Idempotent and bounded in time."""
+        ...
+
+
+@runtime_checkable
+class Taskset(Protocol):
+    """Where tasks and their environments come from."""
+
+    def tasks(self, split: str) -> Sequence[Task]:
+        """The tasks of ``"train"`` or ``"test"``, in a fixed order. Raises ``ConfigError``."""
+        ...
+
+    def env(self, task: Task) -> Env:
+        """A fresh, unopened environment for one episode of ``task``."""
+        ...
+
+
+class Tool(Protocol):
+    """One tool that an environment offers."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """What the policy is told."""
+        ...
+
+    async def run(self, call: ToolCall) -> ToolResult:
+        """Run a call whose arguments satisfy the schema. Raises only ``InfraError``."""
+        ...
+
+
+@runtime_checkable
+class Critic(Protocol):
+    """Localizes erroneous tool calls in a finished trajectory."""
+
+    async def review(self, trajectory: Trajectory) -> Sequence[Finding]:
+        """The findings, most severe first for each call. Never raises on odd trajectories."""
+        ...
+
+
+class Engine(Protocol):
+    """What samples from the policy: token in, token out."""
+
+    async def sample(self, prompt_ids: Sequence[int], params: SamplingParams) -> Completion:
+        """Draw one completion. Raises ``InfraError`` when the engine, not the policy, failed."""
+        ...
+
+    async def load(self, weights: Mapping[str, Any], version: str) -> None:
+        """Replace the weights. Completions drawn afterwards carry ``version``."""
+        ...

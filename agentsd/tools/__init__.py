@@ -1,0 +1,1 @@
+"""Tools: what an environment offers. One module per kind."""

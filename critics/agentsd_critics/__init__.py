@@ -1,0 +1,1 @@
+"""Critics that ship with agentsd, one module each."""

@@ -1,0 +1,1 @@
+"""Environments that ship with agentsd, one module or folder each."""
