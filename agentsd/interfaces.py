@@ -6,6 +6,7 @@ Implementations do not inherit. Knows nothing of any implementation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from agentsd.types import (
@@ -83,11 +84,19 @@ class Critic(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """What samples from the policy: token in, token out."""
+class Sampler(Protocol):
+    """An engine's place for one episode, whose requests share a growing prefix."""
 
     async def sample(self, prompt_ids: Sequence[int], params: SamplingParams) -> Completion:
         """Draw one completion. Raises ``InfraError`` when the engine, not the policy, failed."""
+        ...
+
+
+class Engine(Protocol):
+    """What samples from the policy: token in, token out."""
+
+    def episode(self, episode_id: str) -> AbstractAsyncContextManager[Sampler]:
+        """A place for one episode, kept until the context ends."""
         ...
 
     async def load(self, weights: Mapping[str, Any], version: str) -> None:

@@ -1,0 +1,226 @@
+"""Build the embedded policy from demonstrations: ``python -m agentsd_envs.desk.build --out DIR``.
+
+Writes a Hugging Face folder: a Qwen3 model of about a million parameters in safetensors, its own
+byte-level BPE tokenizer and a ChatML template with tools. Seeded throughout: the same machine
+gives the same numbers. Knows nothing of rollouts; ``measure`` says how good the result is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+
+import anyio
+import torch
+from mcp import Client
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from agentsd.types import Message, ToolSpec
+from agentsd_envs.desk.demos import demonstration
+from agentsd_envs.desk.server import desk_server
+from agentsd_envs.desk.tasks import endless_tasks
+from agentsd_envs.desk.world import World
+
+SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
+VOCABULARY = 640
+PROMPT_WEIGHT = 0.1
+"""Loss weight of tokens the policy does not write; they teach it to read."""
+
+
+def desk_tools() -> list[ToolSpec]:
+    """The desk's tools as its server offers them."""
+
+    async def ask() -> list[ToolSpec]:
+        async with Client(desk_server(World({}, {}))) as client:
+            listed = await client.list_tools()
+        return [ToolSpec(t.name, t.description or "", t.input_schema) for t in listed.tools]
+
+    return anyio.run(ask)
+
+
+def as_chat(message: Message) -> dict[str, object]:
+    """The message in the form that chat templates read."""
+    calls = [
+        {"type": "function", "function": {"name": call.name, "arguments": call.raw_arguments}}
+        for call in message.tool_calls
+    ]
+    chat: dict[str, object] = {"role": message.role, "content": message.content}
+    return chat | ({"tool_calls": calls} if calls else {})
+
+
+def as_function(tool: ToolSpec) -> dict[str, object]:
+    """The tool in the form that chat templates read."""
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": dict(tool.input_schema),
+    }
+    return {"type": "function", "function": function}
+
+
+def conversations(
+    tokenizer: PreTrainedTokenizerFast, tools: Sequence[ToolSpec], count: int, seed: int
+) -> Iterator[str]:
+    """Rendered demonstrations of the training tasks, one each."""
+    rng = random.Random(seed)
+    functions = [as_function(tool) for tool in tools]
+    for task in itertools.islice(endless_tasks("train", seed), count):
+        chat = [as_chat(message) for message in demonstration(task, tools, rng)]
+        yield tokenizer.apply_chat_template(chat, tools=functions, tokenize=False)  # pyright: ignore
+
+
+def new_tokenizer(tools: Sequence[ToolSpec]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE with single digits, trained on demonstrations."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    wrapped = _wrap(bpe)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(conversations(wrapped, tools, 2000, seed=0), trainer)
+    return _wrap(bpe)
+
+
+def _wrap(bpe: Tokenizer) -> PreTrainedTokenizerFast:
+    template = resources.files("agentsd_envs.desk").joinpath("chat_template.jinja").read_text()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token="<|pad|>",
+        eos_token="<|im_end|>",
+        chat_template=template,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """The untrained policy."""
+    config = Qwen3Config(
+        vocab_size=VOCABULARY,
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def written_mask(ids: Sequence[int], tokenizer: PreTrainedTokenizerFast) -> list[bool]:
+    """True for the tokens between an assistant header and its end, the end included."""
+    header = tokenizer.encode("<|im_start|>assistant\n")
+    end, mask, inside = tokenizer.eos_token_id, [False] * len(ids), False
+    for i, token in enumerate(ids):
+        if list(ids[i - len(header) : i]) == header:
+            inside = True
+        mask[i] = inside
+        if token == end:
+            inside = False
+    return mask
+
+
+def batches(
+    encoded: Sequence[tuple[list[int], list[bool]]], size: int, steps: int, rng: random.Random
+) -> Iterator[list[tuple[list[int], list[bool]]]]:
+    """``steps`` batches of conversations of similar length, epoch after epoch."""
+    made = 0
+    while made < steps:
+        order = rng.sample(range(len(encoded)), len(encoded))
+        for start in range(0, len(order) - 8 * size + 1, 8 * size):
+            chunk = sorted(order[start : start + 8 * size], key=lambda i: len(encoded[i][0]))
+            groups = [chunk[i : i + size] for i in range(0, len(chunk), size)]
+            for group in rng.sample(groups, len(groups)):
+                yield [encoded[i] for i in group]
+                made += 1
+                if made == steps:
+                    return
+
+
+def loss_of(model: Qwen3ForCausalLM, batch: Sequence[tuple[list[int], list[bool]]]) -> Tensor:
+    """Cross-entropy of the next token; what the policy writes counts ten times the rest."""
+    longest = max(len(ids) for ids, _ in batch)
+    ids_BT = torch.zeros(len(batch), longest, dtype=torch.long)
+    weight_BT = torch.zeros(len(batch), longest)
+    for row, (ids, mask) in enumerate(batch):
+        ids_BT[row, : len(ids)] = torch.tensor(ids)
+        weight_BT[row, : len(ids)] = torch.tensor([1.0 if m else PROMPT_WEIGHT for m in mask])
+    logits_BTV = model(input_ids=ids_BT, use_cache=False).logits[:, :-1]
+    loss_BT = torch.nn.functional.cross_entropy(
+        logits_BTV.flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="none"
+    ).view(len(batch), -1)
+    weight_BT = weight_BT[:, 1:]
+    return (loss_BT * weight_BT).sum() / weight_BT.sum()
+
+
+def train(
+    model: Qwen3ForCausalLM,
+    encoded: Sequence[tuple[list[int], list[bool]]],
+    steps: int,
+    lr: float,
+) -> None:
+    """AdamW with warm-up and cosine decay; prints a line every fifty steps."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.95))
+    warmup, started = 40, time.monotonic()
+    for step, batch in enumerate(batches(encoded, 16, steps, random.Random(1))):
+        cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / warmup) * cosine
+        loss = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 50 == 0 or step == steps - 1:
+            seconds = time.monotonic() - started
+            print(f"step {step:5d}  loss {loss.item():.4f}  {seconds:.0f} s", flush=True)  # noqa: T201
+
+
+def build(out: Path, steps: int, demos: int, lr: float) -> None:
+    """Build the policy into ``out``."""
+    torch.manual_seed(0)
+    tools = desk_tools()
+    tokenizer = new_tokenizer(tools)
+    texts = list(conversations(tokenizer, tools, demos, seed=1))
+    encoded = [(ids := tokenizer.encode(text), written_mask(ids, tokenizer)) for text in texts]
+    model = new_model(tokenizer)
+    tokens = sum(len(ids) for ids, _ in encoded)
+    print(f"{model.num_parameters():,} parameters, {demos:,} conversations, {tokens:,} tokens")  # noqa: T201
+    train(model, encoded, steps, lr)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def main() -> None:
+    """Parse the command line and build."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1800)
+    parser.add_argument("--demos", type=int, default=16000)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    args = parser.parse_args()
+    build(args.out, args.steps, args.demos, args.lr)
+
+
+if __name__ == "__main__":
+    main()
