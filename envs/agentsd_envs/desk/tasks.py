@@ -17,14 +17,44 @@ from agentsd.errors import ConfigError
 from agentsd.types import Task
 from agentsd_envs.desk.world import DAYS, FIRST_HOUR, LAST_HOUR
 
-PEOPLE = tuple(
-    "Mia Noah Lena Omar Ruth Ivan Zoe Paul Nina Hugo Aida Finn Rosa Kurt Yara Theo".split()
+PEOPLE = (
+    "Mia",
+    "Noah",
+    "Lena",
+    "Omar",
+    "Ruth",
+    "Ivan",
+    "Zoe",
+    "Paul",
+    "Nina",
+    "Hugo",
+    "Aida",
+    "Finn",
+    "Rosa",
+    "Kurt",
+    "Yara",
+    "Theo",
 )
-NOTES = tuple(
-    "plan rent fuel menu gym trip bills paint books seeds tools bikes cards lamps tea rugs".split()
+NOTES = (
+    "plan",
+    "rent",
+    "fuel",
+    "menu",
+    "gym",
+    "trip",
+    "bills",
+    "paint",
+    "books",
+    "seeds",
+    "tools",
+    "bikes",
+    "cards",
+    "lamps",
+    "tea",
+    "rugs",
 )
-TITLES = tuple("review lunch demo call interview rehearsal audit training".split())
-WORDS = tuple("room gate desk shelf bus seat door floor".split())
+TITLES = ("review", "lunch", "demo", "call", "interview", "rehearsal", "audit", "training")
+WORDS = ("room", "gate", "desk", "shelf", "bus", "seat", "door", "floor")
 ERRANDS = {"tell": 3, "book": 1, "total": 4, "remind": 3}
 """Kind of errand to the number of calls it needs."""
 
@@ -100,7 +130,7 @@ def _draft(rng: random.Random, level: int) -> tuple[list[dict[str, Any]], dict[s
     return errands, world
 
 
-def _errand(  # noqa: PLR0913 - the pools that errands draw from, each once
+def _errand(
     kind: str,
     rng: random.Random,
     people: list[str],
