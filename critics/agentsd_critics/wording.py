@@ -37,7 +37,13 @@ def missing_argument(tool: str, argument: str) -> str:
 
 
 def unexpected_argument(tool: str, allowed: Sequence[str]) -> str:
-    """T04, for an argument that the schema does not have."""
+    """T04, for an argument that the schema does not have.
+
+    >>> unexpected_argument("list_notes", [])
+    'list_notes takes no arguments.'
+    """
+    if not allowed:
+        return f"{tool} takes no arguments."
     return f"{tool} takes only these arguments: {', '.join(allowed)}."
 
 
