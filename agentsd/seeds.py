@@ -1,4 +1,4 @@
-"""Derive independent seeds from names and numbers, the same on every machine. Knows no generator."""
+"""Derive independent seeds from names and numbers, alike everywhere. Knows no generator."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 Role = Literal["system", "user", "assistant", "tool"]
 
 ErrorClass = Literal["policy", "tool", "timeout", "infra"]
-"""Who is to blame for a failed call. The policy may learn from the first three, never from infra."""
+"""Whose fault a failed call is. The policy may learn from the first three, never from infra."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,7 +72,7 @@ class CallSpans:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A request by the policy. A malformed call is data: ``arguments`` is None, ``problem`` says why."""
+    """A request by the policy. A malformed one is data: ``problem`` says why, no ``arguments``."""
 
     id: str
     name: str
@@ -170,16 +170,16 @@ class StopReason(StrEnum):
 class TokenLog:
     """The tokens the engine really saw and produced, append-only; the source of truth.
 
-    ``turns[k]`` covers the generation prompt and the sampled tokens of turn ``first_turn + k``, so a
-    hint for that turn is inserted at ``turns[k].start``. When a harness rewrites history, a new log
-    starts.
+    ``turns[k]`` covers the generation prompt and the sampled tokens of turn ``first_turn + k``, so
+    a hint for that turn is inserted at ``turns[k].start``. When a harness rewrites history, a new
+    log starts.
     """
 
     ids: tuple[int, ...]
     sampled: tuple[bool, ...]
     """True where the policy chose the token."""
     logprobs: tuple[float | None, ...] | None
-    """Natural log, from the engine, where ``sampled``; None elsewhere. None as a whole: off-policy."""
+    """From the engine, in nats, where ``sampled``; None elsewhere. None as a whole: off-policy."""
     turns: tuple[Span, ...]
     first_turn: int = 0
 
@@ -206,7 +206,7 @@ class TokenLog:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A question to the hinted teacher: ``hint_ids`` go in front of token ``at``; judge ``span``."""
+    """A question to the hinted teacher: ``hint_ids`` go before token ``at``; judge ``span``."""
 
     at: int
     hint_ids: tuple[int, ...]
