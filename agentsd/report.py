@@ -64,6 +64,7 @@ def _environment() -> Environment:
     )
     for word in (
         wording.category,
+        wording.divergence_name,
         wording.duration,
         wording.interval,
         wording.number,
@@ -78,8 +79,9 @@ def _environment() -> Environment:
 
 def _finalized(value: object) -> object:
     """What is printed: text, unless it is markup already, without characters that disturb."""
-    is_text = isinstance(value, str) and not isinstance(value, Markup)
-    return wording.visible(value) if is_text else value
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return wording.visible(value)
+    return value
 
 
 def _part(name: str) -> str:

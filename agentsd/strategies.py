@@ -27,11 +27,12 @@ from agentsd.causal_lm import (
     decode,
     decoder_config,
     hidden_states,
+    padded,
     rotates_by_length,
     takes_a_cache,
     takes_any_mask,
 )
-from agentsd.masks import branch_masks, lay_out_tails, lay_out_trunk
+from agentsd.masks import branch_masks, lay_out
 
 Sequences = Sequence[Sequence[int]]
 Tails = Sequence[Sequence[Tail]]
@@ -118,6 +119,8 @@ def _possible(model: PreTrainedModel) -> list[Strategy]:
 @torch.no_grad()
 def branch_rows(model: PreTrainedModel, sequences: Sequences, tails: Tails, by: Strategy) -> Rows:
     """The rows of the branches alone; of the sequences only what the branches need is run."""
+    if not any(tails):
+        return [[] for _ in tails]
     if by == "naive":
         return _naive_rows(model, sequences, tails)
     needed = [max((tail.num_seen for tail in of_one), default=0) for of_one in tails]
@@ -141,30 +144,11 @@ def grow_recorded(model: PreTrainedModel, sequences: Sequences, tails: Tails) ->
 
     The sequences' forward is as without branches, gradient included; the tails have none.
     """
-    trunk = lay_out_trunk(sequences, model.device)
     # Not a DynamicCache with the model's config: sliding layers would forget what is behind them.
     cache = Cache(layer_class_to_replicate=RecordingLayer)
-    output = decode(model, trunk.ids_BQ, past_key_values=cache, use_cache=True)
+    ids_BT = padded(sequences, model.device)
+    output = decode(model, ids_BT, past_key_values=cache, use_cache=True)
     return Grown(output.last_hidden_state, _tree_rows(model, cache, tails))
-
-
-def grow_packed(model: PreTrainedModel, sequences: Sequences, tails: Tails) -> Grown:
-    """Tree where no cache can be kept: sequences and tails in one forward under one mask.
-
-    A sequence never sees its tails, so its hidden states and their gradient do not change.
-    """
-    trunk = lay_out_trunk(sequences, model.device)
-    packed_tails = lay_out_tails(tails, model.device)
-    num_trunk = trunk.ids_BQ.shape[1]
-    both = trunk.joined(packed_tails)
-    hidden_BQD = decode(
-        model,
-        both.ids_BQ,
-        position_ids=both.positions_BQ,
-        attention_mask=branch_masks(model, both, packed_tails, num_trunk),
-        use_cache=False,
-    ).last_hidden_state
-    return Grown(hidden_BQD[:, :num_trunk], _unpacked(hidden_BQD[:, num_trunk:].detach(), tails))
 
 
 @torch.no_grad()
@@ -173,16 +157,16 @@ def _tree_rows(model: PreTrainedModel, cache: Cache, tails: Tails) -> Rows:
     growing = [index for index, of_one in enumerate(tails) if of_one]
     if not growing:
         return [[] for _ in tails]
-    packed_tails = lay_out_tails([tails[index] for index in growing], model.device)
-    num_trunk = int(packed_tails.num_seen_BQ.max())
+    layout = lay_out([tails[index] for index in growing], model.device)
+    num_prefix = int(layout.num_seen_BM.max())
     sequences_B = torch.tensor(growing, device=model.device)
     noted = [layer for layer in cache.layers if isinstance(layer, RecordingLayer)]
-    prefix = Cache(layers=[layer.prefix(num_trunk, sequences_B) for layer in noted])
+    prefix = Cache(layers=[layer.prefix(num_prefix, sequences_B) for layer in noted])
     hidden_BMD = decode(
         model,
-        packed_tails.ids_BQ,
-        position_ids=packed_tails.positions_BQ,
-        attention_mask=branch_masks(model, packed_tails, packed_tails, num_trunk),
+        layout.ids_BM,
+        position_ids=layout.positions_BM,
+        attention_mask=branch_masks(model, layout, num_prefix),
         past_key_values=prefix,
         use_cache=True,
     ).last_hidden_state

@@ -7,7 +7,8 @@ to rounding. Nothing is decoded, and only target rows meet the vocabulary.
 Strategies:
 
 - ``tree``: the forward over the sequences keeps its keys and values; all tails (hint and span)
-  then run together behind them. Under gradient checkpointing both share one masked forward.
+  then run together behind them. Gradient checkpointing keeps nothing, so there the keys and values
+  come from one more forward without gradient, as far as the last branch.
 - ``fork``: run each sequence once more without gradient and, at each branch, continue on a copy
   of the state. For recurrent and linear-attention layers, and for flash kernels.
 - ``naive``: one forward for each branch.
@@ -40,7 +41,6 @@ from agentsd.strategies import (
     Tails,
     branch_rows,
     grow,
-    grow_packed,
     grow_recorded,
     resolve,
 )
@@ -127,14 +127,11 @@ def _taught_by_itself(
 ) -> Grown:
     """The student's forward with gradient, and its branches without."""
     by = resolve(model, strategy, sequences, tails)
-    if by != "tree" or not any(tails):
-        # The student first: autocast reuses its casts of the weights, and those of a pass without
-        # gradient would cut the student's off.
-        hidden_BTD = hidden_states(model, sequences)
-        return Grown(hidden_BTD, branch_rows(model, sequences, tails, by))
-    if is_checkpointing(model):
-        return grow_packed(model, sequences, tails)
-    return grow_recorded(model, sequences, tails)
+    if by == "tree" and not is_checkpointing(model):
+        return grow_recorded(model, sequences, tails)
+    # The branches first, while no activations are held for the student's backward.
+    rows = branch_rows(model, sequences, tails, by)
+    return Grown(hidden_states(model, sequences), rows)
 
 
 def _as_list(ids: Sequence[int] | Tensor) -> list[int]:

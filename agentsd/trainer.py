@@ -145,7 +145,9 @@ class Trainer:
         grad_norm = torch.nn.utils.clip_grad_norm_(
             self.setup.policy.parameters(), cfg.max_grad_norm
         )
-        self.optimizer.step()
+        # AdamW scales every gradient to the same size, so a step without a lesson would be noise.
+        if any(j.verdict.is_accepted for j in judged):
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.setup.policy.eval()
         return judged, {
