@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
+from agentsd.sampling import Completion, SamplingParams
 from agentsd.types import (
-    Completion,
     Finding,
     Message,
     Outcome,
-    SamplingParams,
     Task,
     ToolCall,
     ToolResult,

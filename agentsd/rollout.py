@@ -16,19 +16,10 @@ from agentsd.chat import Chat
 from agentsd.config import RolloutConfig
 from agentsd.errors import InfraError
 from agentsd.interfaces import Engine, Env, Sampler, Taskset
+from agentsd.sampling import Completion, SamplingParams
 from agentsd.seeds import derive_seed
 from agentsd.tokenlog import LogBuilder
-from agentsd.types import (
-    Completion,
-    Message,
-    Outcome,
-    SamplingParams,
-    StopReason,
-    Task,
-    ToolCall,
-    ToolSpec,
-    Trajectory,
-)
+from agentsd.types import Message, Outcome, StopReason, Task, ToolCall, ToolSpec, Trajectory
 
 
 @dataclass(frozen=True, slots=True)

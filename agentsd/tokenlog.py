@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 
 from agentsd.errors import TokenError
-from agentsd.types import Completion, Span, TokenLog
+from agentsd.sampling import Completion
+from agentsd.types import Span, TokenLog
 
 
 class LogBuilder:

@@ -89,9 +89,9 @@ def target_rows(
 def time_all(options: argparse.Namespace) -> dict[str, list[float]]:
     """CPU seconds of each variant in each repeat; the first round warms up and is dropped."""
     model, ids, branches = prepare(options)
-    seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    seconds: dict[str, list[float]] = {variant: [] for variant in options.variants}
     for _ in range(options.repeats + 1):
-        for variant in VARIANTS:
+        for variant in options.variants:
             start = time.process_time()
             step(model, ids, branches, variant)
             seconds[variant].append(time.process_time() - start)
@@ -138,7 +138,7 @@ def print_table(
     )
     print(f"{'variant':<9}{'seconds':>9}   {'ratio to student':<23}{'peak':>9}")
     print(f"{'':<9}{'median':>9}   {'min':>7}{'median':>8}{'max':>8}{'MiB':>9}")
-    for variant in VARIANTS:
+    for variant in options.variants:
         ratios = [a / b for a, b in zip(seconds[variant], seconds["student"], strict=True)]
         middle, ratio = statistics.median(seconds[variant]), statistics.median(ratios)
         spread = f"{min(ratios):>7.3f}{ratio:>8.3f}{max(ratios):>8.3f}"
@@ -156,10 +156,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hint-tokens", type=int, default=60)
     parser.add_argument("--span-tokens", type=int, default=80)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--only", choices=VARIANTS, help="print the memory of one variant, in MiB")
     options = parser.parse_args()
     if options.long:
         options.tokens = 16_384
+    if options.variants[0] != "student":
+        parser.error("every ratio is to the student: --variants must begin with student")
     return options
 
 
@@ -170,7 +173,7 @@ def main() -> None:
         measure_memory(options)
     else:
         # First, while this process is small: a child's peak starts at that of its parent.
-        mib = {variant: memory_of(variant) for variant in VARIANTS}
+        mib = {variant: memory_of(variant) for variant in options.variants}
         print_table(options, mib, time_all(options))
 
 

@@ -11,9 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from agentsd.chat import Chat
 from agentsd.errors import ConfigError, TokenError
+from agentsd.sampling import Completion
 from agentsd.template import template_messages
 from agentsd.tokenlog import LogBuilder
-from agentsd.types import Completion, Message, Role, ToolCall, ToolSpec
+from agentsd.types import Message, Role, ToolCall, ToolSpec
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -20,7 +20,7 @@ from transformers import (
 from agentsd.engines.decoding import draw, keeps_full_prefix
 from agentsd.engines.hf import HfEngine
 from agentsd.engines.scripted import ScriptedEngine
-from agentsd.types import Completion, SamplingParams
+from agentsd.sampling import Completion, SamplingParams
 
 VOCABULARY = 64
 SIZES = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from agentsd.chat import Chat
+from agentsd.sampling import Completion
 from agentsd.selection import first_of_each_call, select
 from agentsd.tokenlog import LogBuilder
-from agentsd.types import Completion, Finding, Message, Span, ToolSpec, Trajectory
+from agentsd.types import Finding, Message, Span, ToolSpec, Trajectory
 
 TOOLS = (ToolSpec("add", "Add.", {"type": "object", "properties": {"a": {"type": "integer"}}}),)
 TEXT = '<tool_call>\n{"name": "sum_numbers", "arguments": {"a": 41}}\n</tool_call>'

@@ -9,8 +9,9 @@ from typing import Literal
 import pytest
 
 from agentsd.errors import TokenError
+from agentsd.sampling import Completion
 from agentsd.tokenlog import LogBuilder, grows
-from agentsd.types import Completion, Span
+from agentsd.types import Span
 
 Finish = Literal["stop", "length"]
 

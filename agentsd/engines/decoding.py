@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from agentsd.types import Completion, SamplingParams
+from agentsd.sampling import Completion, SamplingParams
 
 
 @dataclass(frozen=True, slots=True)

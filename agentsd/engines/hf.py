@@ -16,7 +16,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from agentsd.engines.decoding import PrefixCache, Request, decode
-from agentsd.types import Completion, SamplingParams
+from agentsd.sampling import Completion, SamplingParams
 
 
 @dataclass(slots=True)

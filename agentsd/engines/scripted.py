@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from agentsd.types import Completion, SamplingParams
+from agentsd.sampling import Completion, SamplingParams
 
 Script = Callable[[str, int, Sequence[int]], Sequence[int]]
 """(episode id, turn, prompt ids) to the ids of the turn, stop token included."""

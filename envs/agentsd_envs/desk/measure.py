@@ -20,10 +20,11 @@ from agentsd.evaluate import Proportion, evaluate
 from agentsd.interfaces import Critic
 from agentsd.review import review
 from agentsd.rollout import Plan
+from agentsd.sampling import SamplingParams
 from agentsd.seeds import derive_seed
 from agentsd.selection import Candidate, select
 from agentsd.setup import Setup, set_up
-from agentsd.types import Message, SamplingParams, TokenLog, Trajectory
+from agentsd.types import Message, TokenLog, Trajectory
 from agentsd_envs.desk import recipe as recipe_file
 
 
