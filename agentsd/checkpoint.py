@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_model
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
@@ -66,7 +67,7 @@ def restore(checkpoint: Checkpoint, model: PreTrainedModel, optimizer: Optimizer
     try:
         load_model(model, weights, strict=True, device=str(model.device))
         optimizer.load_state_dict(torch.load(state, map_location=model.device, weights_only=True))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{checkpoint.path}: cannot resume from it: {reason}") from error
 

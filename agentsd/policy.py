@@ -48,7 +48,8 @@ def load_model(cfg: PolicyConfig, source: str | Path) -> PreTrainedModel:
         dtype="auto" if cfg.dtype == "auto" else getattr(torch, cfg.dtype),
         attn_implementation=cfg.attention,
     )
-    return model.to(cfg.device).eval()
+    model.to(cfg.device)  # pyright: ignore[reportCallIssue, reportArgumentType] - decorated
+    return model.eval()
 
 
 def locate(name: str) -> str:

@@ -27,7 +27,13 @@ def progress(console: Console, title: str, total: int) -> Iterator[Tick]:
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, note="")
-        yield lambda text: bar.update(task, advance=1, **({"note": text} if text else {}))
+
+        def tick(text: str) -> None:
+            bar.advance(task)
+            if text:
+                bar.update(task, note=text)
+
+        yield tick
 
 
 def _plain(console: Console, title: str, total: int) -> Tick:

@@ -60,7 +60,7 @@ class Trainer:
         cfg, policy = self.setup.recipe.train, self.setup.policy
         self.optimizer = AdamW(policy.parameters(), lr=cfg.lr, weight_decay=cfg.weight_decay)
         if cfg.gradient_checkpointing:
-            policy.gradient_checkpointing_enable()
+            recompute_activations(policy)
 
     async def train_step(self, step: int) -> Metrics:
         """One step of the method."""
@@ -198,6 +198,13 @@ class Trainer:
         self.run.rewind(step)
         await self.setup.engine.load({}, str(step))
         return step
+
+
+def recompute_activations(policy: PreTrainedModel) -> None:
+    """Turn gradient checkpointing on: less memory, one more forward."""
+    # transformers 5.23 renamed it and warns at the old name; drop the old one with 5.22.
+    enable = getattr(policy, "activation_checkpointing_enable", None)
+    (enable or policy.gradient_checkpointing_enable)()
 
 
 def _needed_ids(example: Example) -> tuple[int, ...]:

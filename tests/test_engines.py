@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from agentsd.engines.scripted import ScriptedEngine
 from agentsd.sampling import Completion, SamplingParams
 
 VOCABULARY = 64
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -48,8 +49,9 @@ def gemma3() -> PreTrainedModel:
 
 def qwen3_next() -> PreTrainedModel:
     torch.manual_seed(0)
+    four: dict[str, Any] = {"num_hidden_layers": 4}
     config = Qwen3NextConfig(
-        **SIZES | {"num_hidden_layers": 4},
+        **(SIZES | four),
         linear_num_value_heads=2,
         linear_num_key_heads=1,
         linear_key_head_dim=16,

@@ -19,20 +19,28 @@ from pathlib import Path
 import anyio
 import torch
 from mcp import Client
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agentsd.types import Message, ToolSpec
 from agentsd_envs.desk.demos import demonstration
 from agentsd_envs.desk.server import desk_server
-from agentsd_envs.desk.tasks import endless_tasks
+from agentsd_envs.desk.tasks import LEVELS, endless_tasks
 from agentsd_envs.desk.world import World
 
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
-VOCABULARY = 640
+MAX_VOCABULARY = 896
+BATCH = 16
+WARMUP = 40
+DEMOS = 12_000
+"""Distinct conversations of each stage; seen about once or twice."""
 PROMPT_WEIGHT = 0.1
 """Loss weight of tokens the policy does not write; they teach it to read."""
+
+Encoded = tuple[list[int], list[bool]]
+"""Token ids, and which of them the policy writes."""
+Batch = Sequence[Encoded]
 
 
 def desk_tools() -> list[ToolSpec]:
@@ -67,29 +75,38 @@ def as_function(tool: ToolSpec) -> dict[str, object]:
 
 
 def conversations(
-    tokenizer: PreTrainedTokenizerFast, tools: Sequence[ToolSpec], count: int, seed: int
+    tokenizer: PreTrainedTokenizerFast,
+    tools: Sequence[ToolSpec],
+    count: int,
+    *,
+    seed: int,
+    levels: Sequence[int] = LEVELS,
 ) -> Iterator[str]:
-    """Rendered demonstrations of the training tasks, one each."""
+    """Rendered demonstrations of random training tasks, one each."""
     rng = random.Random(seed)
     functions = [as_function(tool) for tool in tools]
-    for task in itertools.islice(endless_tasks("train", seed), count):
+    for task in itertools.islice(endless_tasks("train", seed, levels), count):
         chat = [as_chat(message) for message in demonstration(task, tools, rng)]
         yield tokenizer.apply_chat_template(chat, tools=functions, tokenize=False)  # pyright: ignore
 
 
 def new_tokenizer(tools: Sequence[ToolSpec]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE with single digits, trained on demonstrations."""
+    """A byte-level BPE trained on demonstrations.
+
+    Words never hold a space and digits stand alone, so that a value has the same tokens in a
+    sentence, in a result and in JSON: to copy it is to repeat its tokens.
+    """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Split(Regex(r"[A-Za-z]+|[0-9]|[^A-Za-z0-9]+"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     bpe.decoder = decoders.ByteLevel()
     wrapped = _wrap(bpe)
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=MAX_VOCABULARY,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -112,7 +129,7 @@ def _wrap(bpe: Tokenizer) -> PreTrainedTokenizerFast:
 def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     """The untrained policy."""
     config = Qwen3Config(
-        vocab_size=VOCABULARY,
+        vocab_size=64 * math.ceil(len(tokenizer) / 64),
         hidden_size=128,
         intermediate_size=384,
         num_hidden_layers=4,
@@ -121,8 +138,8 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         head_dim=32,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=SPECIAL_TOKENS.index("<|pad|>"),
+        eos_token_id=SPECIAL_TOKENS.index("<|im_end|>"),
         bos_token_id=None,
     )
     return Qwen3ForCausalLM(config)
@@ -142,8 +159,8 @@ def written_mask(ids: Sequence[int], tokenizer: PreTrainedTokenizerFast) -> list
 
 
 def batches(
-    encoded: Sequence[tuple[list[int], list[bool]]], size: int, steps: int, rng: random.Random
-) -> Iterator[list[tuple[list[int], list[bool]]]]:
+    encoded: Sequence[Encoded], size: int, steps: int, rng: random.Random
+) -> Iterator[Batch]:
     """``steps`` batches of conversations of similar length, epoch after epoch."""
     made = 0
     while made < steps:
@@ -158,7 +175,7 @@ def batches(
                     return
 
 
-def loss_of(model: Qwen3ForCausalLM, batch: Sequence[tuple[list[int], list[bool]]]) -> Tensor:
+def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
     """Cross-entropy of the next token; what the policy writes counts ten times the rest."""
     longest = max(len(ids) for ids, _ in batch)
     ids_BT = torch.zeros(len(batch), longest, dtype=torch.long)
@@ -175,17 +192,14 @@ def loss_of(model: Qwen3ForCausalLM, batch: Sequence[tuple[list[int], list[bool]
 
 
 def train(
-    model: Qwen3ForCausalLM,
-    encoded: Sequence[tuple[list[int], list[bool]]],
-    steps: int,
-    lr: float,
+    model: Qwen3ForCausalLM, stages: Sequence[Iterator[Batch]], steps: int, lr: float
 ) -> None:
-    """AdamW with warm-up and cosine decay; prints a line every fifty steps."""
+    """AdamW with warm-up and cosine decay over all stages; prints a line every fifty steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.95))
-    warmup, started = 40, time.monotonic()
-    for step, batch in enumerate(batches(encoded, 16, steps, random.Random(1))):
+    started = time.monotonic()
+    for step, batch in enumerate(itertools.chain(*stages)):
         cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
-        optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / warmup) * cosine
+        optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / WARMUP) * cosine
         loss = loss_of(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -196,17 +210,22 @@ def train(
             print(f"step {step:5d}  loss {loss.item():.4f}  {seconds:.0f} s", flush=True)  # noqa: T201
 
 
-def build(out: Path, steps: int, demos: int, lr: float) -> None:
-    """Build the policy into ``out``."""
+def build(out: Path, short_steps: int, steps: int, lr: float) -> None:
+    """Build the policy into ``out``: ``short_steps`` on single errands, then up to ``steps``.
+
+    Short conversations come first because copying is learned from them at a third of the cost.
+    """
     torch.manual_seed(0)
     tools = desk_tools()
     tokenizer = new_tokenizer(tools)
-    texts = list(conversations(tokenizer, tools, demos, seed=1))
-    encoded = [(ids := tokenizer.encode(text), written_mask(ids, tokenizer)) for text in texts]
     model = new_model(tokenizer)
-    tokens = sum(len(ids) for ids, _ in encoded)
-    print(f"{model.num_parameters():,} parameters, {demos:,} conversations, {tokens:,} tokens")  # noqa: T201
-    train(model, encoded, steps, lr)
+    print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)  # noqa: T201
+    stages = []
+    for seed, (levels, count) in enumerate([((1,), short_steps), (LEVELS, steps - short_steps)], 1):
+        texts = conversations(tokenizer, tools, DEMOS, seed=seed, levels=levels)
+        encoded = [(ids := tokenizer.encode(text), written_mask(ids, tokenizer)) for text in texts]
+        stages.append(batches(encoded, BATCH, count, random.Random(seed)))
+    train(model, stages, steps, lr)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
@@ -215,11 +234,11 @@ def main() -> None:
     """Parse the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1800)
-    parser.add_argument("--demos", type=int, default=16000)
+    parser.add_argument("--short-steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument("--lr", type=float, default=3e-3)
     args = parser.parse_args()
-    build(args.out, args.steps, args.demos, args.lr)
+    build(args.out, args.short_steps, args.steps, args.lr)
 
 
 if __name__ == "__main__":

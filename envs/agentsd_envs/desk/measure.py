@@ -2,7 +2,8 @@
 
 Rolls out held-out tasks, lets the ``rules`` critic find the mistakes, then samples every wrong turn
 again with the critic's hint above it. A hint is obeyed when the new turn has no finding of its
-category. Knows nothing of how the policy was built.
+category; categories that show only in a tool's result are not asked about. Knows nothing of how the
+policy was built.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from agentsd.setup import Setup, set_up
 from agentsd.types import Message, TokenLog, Trajectory
 from agentsd_envs.desk import recipe as recipe_file
 
+SEEN_IN_THE_CALL = ("T01", "T02", "T03", "T04", "T05")
+"""Categories that the critic finds in a call before any tool has answered it."""
+
 
 async def measure(recipe: Recipe, episodes: int, *, split: str = "test") -> dict[str, Any]:
     """Error rate and success without hints, obedience with them; shares with 95 % intervals."""
@@ -38,7 +42,12 @@ async def measure(recipe: Recipe, episodes: int, *, split: str = "test") -> dict
     evaluation = evaluate(trajectories, findings)
     examples = select(trajectories, findings, setup.chat, recipe.hint.role).examples
     by_id = {trajectory.id: trajectory for trajectory in trajectories}
-    asked = [(by_id[e.trajectory_id], e.log, c) for e in examples for c in e.candidates]
+    asked = [
+        (by_id[example.trajectory_id], example.log, candidate)
+        for example in examples
+        for candidate in example.candidates
+        if candidate.finding.category in SEEN_IN_THE_CALL
+    ]
     again = await asyncio.gather(*(hinted_turn(setup, *question) for question in asked))
     obeyed, total = Counter[str](), Counter[str]()
     for (_, _, candidate), trajectory in zip(asked, again, strict=True):

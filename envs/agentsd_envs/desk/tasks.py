@@ -118,7 +118,8 @@ def _split_of(prompt: str) -> str:
 def _draft(rng: random.Random, level: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Errands that do not touch each other's notes, people or hours, and the world they need."""
     kinds = [rng.choice(list(ERRANDS)) for _ in range(level)]
-    people, notes = rng.sample(PEOPLE, 6), rng.sample(NOTES, 12)
+    people: list[str] = rng.sample(PEOPLE, 6)
+    notes: list[str] = rng.sample(NOTES, 12)
     slots = rng.sample([(day, h) for day in DAYS for h in range(FIRST_HOUR, LAST_HOUR + 1)], 6)
     ids = rng.sample(range(200, 1000), len(people))
     world: dict[str, Any] = {
