@@ -43,11 +43,11 @@ def test_it_offers_eight_tools_with_schemas() -> None:
 
 
 def test_the_same_split_holds_the_same_tasks_and_no_prompt_is_in_both() -> None:
-    train, test = desk_tasks("train", 600), desk_tasks("test", 600)
-    assert desk_tasks("train", 600) == train
+    train, test = desk_tasks("train", 360), desk_tasks("test", 360)
+    assert desk_tasks("train", 360) == train
     prompts = [task.prompt for task in train + test]
-    assert len(set(prompts)) == 1200
-    assert Counter(task.data["level"] for task in train) == {1: 200, 2: 200, 3: 200}
+    assert len(set(prompts)) == 720
+    assert Counter(task.data["level"] for task in train) == {1: 120, 2: 120, 3: 120}
 
 
 def test_unknown_splits_and_levels_are_refused() -> None:

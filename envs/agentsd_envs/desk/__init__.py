@@ -42,7 +42,7 @@ class DeskTaskset:
         return ToolEnv(McpConnection(desk_server(world)), opening(task), grade=grade)
 
 
-def taskset(*, count: int = 600, levels: Sequence[int] = LEVELS) -> DeskTaskset:
+def taskset(*, count: int = 360, levels: Sequence[int] = LEVELS) -> DeskTaskset:
     """``count`` tasks in each split, of the given difficulty levels (1 to 3 errands each).
 
     Raises ``ConfigError`` for levels that do not exist.
