@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -26,13 +27,15 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from agentsd.types import Message, ToolSpec
 from agentsd_envs.desk.demos import demonstration
 from agentsd_envs.desk.server import desk_server
-from agentsd_envs.desk.tasks import LEVELS, endless_tasks
+from agentsd_envs.desk.tasks import LEVELS, NOTES, PEOPLE, TITLES, WORDS, endless_tasks
 from agentsd_envs.desk.world import World
 
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
 MAX_VOCABULARY = 1280
 BATCH = 16
 WARMUP = 40
+DRILL_STEPS = 1600
+SHORT_STEPS = 300
 DEMOS = 12_000
 """Distinct conversations of each stage; seen about once or twice."""
 PROMPT_WEIGHT = 0.1
@@ -90,11 +93,40 @@ def conversations(
         yield tokenizer.apply_chat_template(chat, tools=functions, tokenize=False)  # pyright: ignore
 
 
+def drills(tokenizer: PreTrainedTokenizerFast, count: int, *, seed: int) -> Iterator[str]:
+    """Short exercises in copying: values in a user's notation, then the same values in JSON.
+
+    Demonstrations copy a few values in hundreds of tokens; from these, copying is learned first.
+    """
+    rng = random.Random(seed)
+    for _ in range(count):
+        values = {
+            "person": rng.choice(PEOPLE),
+            "name": rng.choice(NOTES),
+            "title": rng.choice(TITLES),
+            "to": f"c-{rng.randint(200, 999)}",
+            "text": f"{rng.choice(WORDS)} {rng.randint(100, 999)}",
+        }
+        marks = {"person": "@{}", "name": "#{}", "title": '"{}"', "to": "{}", "text": "{}"}
+        shown = [marks[key].format(value) for key, value in shuffled(values, rng)]
+        asked = dict(shuffled(values, rng))
+        chat = [
+            {"role": "user", "content": " ".join(shown)},
+            {"role": "assistant", "content": json.dumps(asked)},
+        ]
+        yield tokenizer.apply_chat_template(chat, tokenize=False)  # pyright: ignore
+
+
+def shuffled(values: dict[str, str], rng: random.Random) -> list[tuple[str, str]]:
+    """The items in random order."""
+    return rng.sample(list(values.items()), len(values))
+
+
 def new_tokenizer(tools: Sequence[ToolSpec]) -> PreTrainedTokenizerFast:
     """A byte-level BPE with single digits, trained on demonstrations.
 
-    It has room for every word with and without a space in front, so that a value is one token
-    wherever it stands: to copy it is to look at one place.
+    It has room for every word, so that a value is one token, the same in ``@Mia``, ``#rent`` and
+    JSON: to copy it is to look at one place and repeat what stands there.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -137,6 +169,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         num_key_value_heads=2,
         head_dim=32,
         max_position_embeddings=4096,
+        initializer_range=0.05,
         tie_word_embeddings=True,
         pad_token_id=SPECIAL_TOKENS.index("<|pad|>"),
         eos_token_id=SPECIAL_TOKENS.index("<|im_end|>"),
@@ -196,13 +229,11 @@ def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
     return (loss_BT * weight_BT).sum() / weight_BT.sum()
 
 
-def train(
-    model: Qwen3ForCausalLM, stages: Sequence[Iterator[Batch]], steps: int, lr: float
-) -> None:
-    """AdamW with warm-up and cosine decay over all stages; prints a line every fifty steps."""
+def train(model: Qwen3ForCausalLM, stage: Iterator[Batch], steps: int, lr: float) -> None:
+    """AdamW with warm-up and cosine decay over one stage; prints a line every hundred steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.95))
     started = time.monotonic()
-    for step, batch in enumerate(itertools.chain(*stages)):
+    for step, batch in enumerate(stage):
         cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / WARMUP) * cosine
         loss = loss_of(model, batch)
@@ -210,27 +241,32 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if step % 50 == 0 or step == steps - 1:
+        if step % 100 == 0 or step == steps - 1:
             seconds = time.monotonic() - started
             print(f"step {step:5d}  loss {loss.item():.4f}  {seconds:.0f} s", flush=True)  # noqa: T201
 
 
-def build(out: Path, short_steps: int, steps: int, lr: float) -> None:
-    """Build the policy into ``out``: ``short_steps`` on single errands, then up to ``steps``.
+def encode(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> list[Encoded]:
+    """Token ids of each text, and which of them the policy writes."""
+    return [(ids := tokenizer.encode(text), written_mask(ids, tokenizer)) for text in texts]
 
-    Short conversations come first because copying is learned from them at a third of the cost.
-    """
+
+def build(out: Path, steps: int, lr: float) -> None:
+    """Build the policy into ``out``: drills in copying, single errands, then all levels."""
     torch.manual_seed(0)
     tools = desk_tools()
     tokenizer = new_tokenizer(tools)
     model = new_model(tokenizer)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)  # noqa: T201
-    stages = []
-    for seed, (levels, count) in enumerate([((1,), short_steps), (LEVELS, steps - short_steps)], 1):
-        texts = conversations(tokenizer, tools, DEMOS, seed=seed, levels=levels)
-        encoded = [(ids := tokenizer.encode(text), written_mask(ids, tokenizer)) for text in texts]
-        stages.append(batches(encoded, BATCH, count, random.Random(seed)))
-    train(model, stages, steps, lr)
+    copying = encode(tokenizer, drills(tokenizer, BATCH * DRILL_STEPS, seed=1))
+    short = encode(tokenizer, conversations(tokenizer, tools, DEMOS, seed=2, levels=(1,)))
+    full = encode(tokenizer, conversations(tokenizer, tools, DEMOS, seed=3))
+    train(model, batches(copying, BATCH, DRILL_STEPS, random.Random(1)), DRILL_STEPS, lr)
+    demonstrations = itertools.chain(
+        batches(short, BATCH, SHORT_STEPS, random.Random(2)),
+        batches(full, BATCH, steps - SHORT_STEPS, random.Random(3)),
+    )
+    train(model, demonstrations, steps, lr)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
@@ -239,11 +275,10 @@ def main() -> None:
     """Parse the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--short-steps", type=int, default=700)
-    parser.add_argument("--steps", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=950)
     parser.add_argument("--lr", type=float, default=3e-3)
     args = parser.parse_args()
-    build(args.out, args.short_steps, args.steps, args.lr)
+    build(args.out, args.steps, args.lr)
 
 
 if __name__ == "__main__":

@@ -122,14 +122,14 @@ def _errand(
 
 
 def _sentence(errand: Mapping[str, Any]) -> str:
-    """What the user says."""
+    """What the user says: @people, #notes, "titles", as in a chat window."""
     match errand["kind"]:
         case "tell":
-            return f"Send {errand['person']} the text of note {errand['note']}."
+            return f"Send @{errand['person']} the text of #{errand['note']}."
         case "book":
-            return f"Book {errand['title']} on {errand['day']} at {errand['hour']}."
+            return f'Book "{errand["title"]}" on {errand["day"]} at {errand["hour"]}.'
         case "total":
             a, b, into = errand["a"], errand["b"], errand["into"]
-            return f"Add the numbers in notes {a} and {b}, save the sum in note {into}."
+            return f"Add the numbers in #{a} and #{b}, save the sum in #{into}."
         case _:
-            return f"Send {errand['person']} the events of {errand['day']}."
+            return f"Send @{errand['person']} the events of {errand['day']}."
