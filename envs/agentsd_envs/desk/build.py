@@ -176,10 +176,10 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         bos_token_id=None,
     )
     model = Qwen3ForCausalLM(config)
-    for layer in model.model.layers:
+    for name, weight in model.named_parameters():
         # Sharper attention from the start: copying needs it, and the norms would grow slowly.
-        torch.nn.init.constant_(layer.self_attn.q_norm.weight, 1.5)
-        torch.nn.init.constant_(layer.self_attn.k_norm.weight, 1.5)
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.constant_(weight, 1.5)
     return model
 
 
