@@ -5,12 +5,14 @@ Knows nothing of chat, training or engines.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from agentsd.config import PolicyConfig
 from agentsd.errors import ConfigError
@@ -30,6 +32,8 @@ class Policy:
 def load_policy(cfg: PolicyConfig) -> Policy:
     """Load model and tokenizer. Raises ``ConfigError`` in one line when either cannot be had."""
     source = locate(cfg.model)
+    if not sys.stderr.isatty():
+        disable_progress_bar()  # bars in a log file hide the one line that matters
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         model = load_model(cfg, source)

@@ -55,11 +55,11 @@ async def set_up(recipe: Recipe) -> Setup:
     torch.manual_seed(recipe.train.seed)
     taskset = load_taskset(recipe.env.name, recipe.env.options)
     critic = load_critic(recipe.critic.name, recipe.critic.options)
+    messages, tools = await _first_prompt(taskset)
     policy = load_policy(recipe.policy)
     chat = Chat.from_tokenizer(policy.tokenizer, recipe.policy.tool_form, stop_ids=policy.stop_ids)
     for after in HINTED_AFTER:
         chat.hint("Look again.", recipe.hint.role, after)
-    messages, tools = await _first_prompt(taskset)
     check_empty_hint(
         policy.model, chat.open(messages, tools) + chat.header(), recipe.train.strategy
     )

@@ -31,11 +31,13 @@ class HfEngine:
     version: str = "0"
     batch_wait_s: float = 0.05
     max_batch: int = 64
-    _open: int = 0
-    _waiting: list[tuple[Request, asyncio.Future[Completion]]] = field(default_factory=list)
-    _arrival: asyncio.Event = field(default_factory=asyncio.Event)
-    _decoding: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _prefixes: dict[str, PrefixCache] = field(default_factory=dict)
+    _open: int = field(default=0, init=False)
+    _waiting: list[tuple[Request, asyncio.Future[Completion]]] = field(
+        default_factory=list, init=False
+    )
+    _arrival: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _decoding: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _prefixes: dict[str, PrefixCache] = field(default_factory=dict, init=False)
 
     @asynccontextmanager
     async def episode(self, episode_id: str) -> AsyncIterator[HfSampler]:
@@ -66,9 +68,9 @@ class HfEngine:
         self._arrival.set()
         try:
             await self._wait_for_batch(future)
-            async with self._decoding:
-                if not future.done():
-                    await self._decode_waiting()
+            if not future.done():
+                # Shielded: a caller that is cancelled must not take the others' batch with it.
+                await asyncio.shield(asyncio.ensure_future(self._decode_for(future)))
             return await future
         finally:
             if item in self._waiting:  # cancelled before its batch
@@ -85,6 +87,11 @@ class HfEngine:
                     await self._arrival.wait()
             except TimeoutError:
                 return
+
+    async def _decode_for(self, future: asyncio.Future[Completion]) -> None:
+        async with self._decoding:
+            if not future.done():
+                await self._decode_waiting()
 
     async def _decode_waiting(self) -> None:
         """Decode the requests that wait, in the order of their episodes, and hand out the results.
