@@ -192,7 +192,7 @@ def test_a_file_in_no_known_format_is_refused(tmp_path: Path, text: str):
 @pytest.mark.parametrize("text", ["hello", '{"messages": ['])
 def test_a_file_that_is_not_json_is_refused(tmp_path: Path, text: str):
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=r"x\.json: value 0: not JSON"):
+    with pytest.raises(DataError, match=r"x\.json: value 0: not JSON at line 1"):
         read_any(tmp_path / "x.json")
 
 

@@ -6,6 +6,7 @@ Holds one value and one block at a time. Knows nothing of what the values mean.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -17,9 +18,15 @@ BLOCK = 1 << 20
 
 SPACE = " \t\r\n"
 
+logger = logging.getLogger(__name__)
+
 
 def read_values(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield ("file: value n", value), n from 0. Raises ``DataError`` for what is not JSON."""
+    """Yield ("file: value n", value), n from 0.
+
+    A last line that is not JSON was torn by a kill: it is dropped with a warning. Raises
+    ``DataError`` naming the line for anything else that is not JSON.
+    """
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield from _values(_Window(file), path)
@@ -38,7 +45,14 @@ def _values(window: _Window, path: Path) -> Iterator[tuple[str, Any]]:
         where = f"{path}: value {index}"
         if is_array and index:
             _expect_comma(window, where)
-        yield where, window.value(where)
+        try:
+            value = window.value(where)
+        except DataError:
+            if not index or is_array or not window.is_last_line():
+                raise
+            logger.warning("%s:%d: dropped a torn last line", path, window.line())
+            return
+        yield where, value
         index += 1
     if is_array and not following:
         raise DataError(
@@ -60,6 +74,15 @@ class _Window:
         self._text = ""
         self._at = 0
         self._block = BLOCK
+        self._lines = 1
+
+    def line(self) -> int:
+        """The line of the file that is being decoded, from 1."""
+        return self._lines + self._text.count("\n", 0, self._at)
+
+    def is_last_line(self) -> bool:
+        """Whether nothing follows the line that is being decoded, not even its newline."""
+        return "\n" not in self._text[self._at :]
 
     def peek(self) -> str:
         """The next character that is not space; empty at the end."""
@@ -83,7 +106,8 @@ class _Window:
                 value, stop = json.JSONDecoder().raw_decode(self._text, self._at)
             except (ValueError, RecursionError) as error:
                 if not self._read_more():
-                    raise DataError(f"{where}: not JSON: {error}") from error
+                    line, reason = self.line(), str(error).partition(": line")[0]
+                    raise DataError(f"{where}: not JSON at line {line}: {reason}") from error
                 continue
             # A number at the very end of the window may go on behind it.
             if stop < len(self._text) or not self._read_more():
@@ -94,5 +118,6 @@ class _Window:
         """Forget what is decoded and read on. False at the end of the file."""
         more = self._file.read(self._block)
         self._block *= 2
+        self._lines += self._text.count("\n", 0, self._at)
         self._text, self._at = self._text[self._at :] + more, 0
         return bool(more)
