@@ -17,7 +17,7 @@ from agentsd.tools.mcp import McpConnection
 from agentsd.types import Outcome, Task, Trajectory
 from agentsd_envs.desk.expert import solved_state
 from agentsd_envs.desk.server import desk_server
-from agentsd_envs.desk.tasks import LEVELS, desk_tasks
+from agentsd_envs.desk.tasks import LEVELS, PER_LEVEL, desk_tasks
 from agentsd_envs.desk.world import World, world_from
 
 
@@ -42,14 +42,14 @@ class DeskTaskset:
         return ToolEnv(McpConnection(desk_server(world)), opening(task), grade=grade)
 
 
-def taskset(*, count: int = 360, levels: Sequence[int] = LEVELS) -> DeskTaskset:
-    """``count`` tasks in each split, of the given difficulty levels (1 to 3 errands each).
+def taskset(*, count: int | None = None, levels: Sequence[int] = LEVELS) -> DeskTaskset:
+    """``count`` tasks in each split (all by default), of levels 1 to 3: so many errands each.
 
     Raises ``ConfigError`` for levels that do not exist.
     """
     if not levels or not set(levels) <= set(LEVELS):
         raise ConfigError(f"desk: levels must be some of {list(LEVELS)}, got {list(levels)}")
-    return DeskTaskset(count, tuple(levels))
+    return DeskTaskset(count or PER_LEVEL * len(levels), tuple(levels))
 
 
 def policy() -> Path:

@@ -31,8 +31,8 @@ LEVELS = (1, 2, 3)
 SPLITS = ("train", "test")
 
 
-MAX_TASKS = 360
-"""More tasks than this of one split would not be distinct."""
+PER_LEVEL = 120
+"""More tasks than this of one level and split would not be distinct."""
 
 
 def desk_tasks(split: str, count: int, levels: Sequence[int] = LEVELS) -> list[Task]:
@@ -43,8 +43,9 @@ def desk_tasks(split: str, count: int, levels: Sequence[int] = LEVELS) -> list[T
     >>> [task.data["level"] for task in desk_tasks("test", 4)]
     [1, 2, 3, 1]
     """
-    if not 1 <= count <= MAX_TASKS:
-        raise ConfigError(f"desk has 1 to {MAX_TASKS} tasks in a split, got a count of {count}")
+    most = PER_LEVEL * len(levels)
+    if not 1 <= count <= most:
+        raise ConfigError(f"desk has 1 to {most} tasks of these levels, got a count of {count}")
     tasks: list[Task] = []
     seen: set[str] = set()
     draws = endless_tasks(split, seed=0, levels=levels)
