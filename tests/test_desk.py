@@ -148,10 +148,11 @@ def test_the_policy_is_small_and_loads_with_the_auto_classes() -> None:
 
 
 @pytest.mark.slow
-def test_the_policy_errs_as_often_as_its_card_says_and_obeys_hints() -> None:
+@pytest.mark.xfail(strict=True, reason="the shipped policy obeys 77 % of hints; see its card")
+def test_the_policy_errs_in_a_fifth_to_two_fifths_of_its_calls_and_obeys_hints() -> None:
     result = asyncio.run(measure(load_recipe(recipe()), episodes=90))
-    assert 0.20 <= result["errors_per_call"]["share"] <= 0.50
-    assert result["obedience_overall"]["share"] >= 0.60
+    assert 0.20 <= result["errors_per_call"]["share"] <= 0.40
+    assert result["obedience_overall"]["share"] >= 0.95
     shares = {category: found["share"] for category, found in result["by_category"].items()}
     kinds = [c for c in ("T01", "T03", "T04", "T05") if shares.get(c, 0.0) > 0.01]
     assert len(kinds) >= 3
