@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, runtime_checkable
 
+from agentsd.boxes import BoxSpec, ExecResult, Probe
 from agentsd.sampling import Completion, SamplingParams
 from agentsd.types import (
     Finding,
@@ -100,4 +101,51 @@ class Engine(Protocol):
 
     async def load(self, weights: Mapping[str, Any], version: str) -> None:
         """Replace the weights. Completions drawn afterwards carry ``version``."""
+        ...
+
+
+class Sandbox(Protocol):
+    """A closed box in which untrusted commands run. Paths are paths in the box."""
+
+    async def exec(
+        self, argv: Sequence[str], *, timeout_s: float, stdin: bytes = b""
+    ) -> ExecResult:
+        """Run a command in ``/work``, alone, and end all it started. Raises ``InfraError`` when the
+        box, not the command, failed."""
+        ...
+
+    async def read(self, path: str) -> bytes:
+        """The file's bytes. Raises ``OSError`` as ``open`` would, ``InfraError`` for a dead box."""
+        ...
+
+    async def write(self, path: str, data: bytes) -> None:
+        """Create the file, and its folders, or replace it. Raises as ``read`` does."""
+        ...
+
+
+class SandboxBackend(Protocol):
+    """Opens boxes of one kind."""
+
+    async def probe(self) -> Probe:
+        """Whether boxes of this kind isolate on this machine. Never raises."""
+        ...
+
+    def box(self, spec: BoxSpec) -> AbstractAsyncContextManager[Sandbox]:
+        """A fresh box until the context ends, whatever happens to this process.
+
+        Entering raises ``ConfigError`` where this machine cannot isolate, with the exact fix.
+        """
+        ...
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """Can go back in time: implemented by boxes and environments whose state is copied cheaply."""
+
+    async def snapshot(self) -> bytes:
+        """The state now, self-contained. Raises ``InfraError``."""
+        ...
+
+    async def restore(self, snapshot: bytes) -> None:
+        """Make the state what it was; the same snapshot may be restored many times."""
         ...
