@@ -43,7 +43,7 @@ class DeskTaskset:
 
 
 def taskset(*, count: int | None = None, levels: Sequence[int] = LEVELS) -> DeskTaskset:
-    """``count`` tasks in each split (all by default), of levels 1 to 3: so many errands each.
+    """``count`` tasks in each split (all by default), of levels 1 to 3: up to 3, 5 and 6 calls.
 
     Raises ``ConfigError`` for levels that do not exist.
     """

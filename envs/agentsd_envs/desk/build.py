@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import random
 import time
@@ -25,24 +24,31 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from agentsd.types import Message, ToolSpec
-from agentsd_envs.desk.demos import demonstration
+from agentsd_envs.desk.demos import HINT_RATE, demonstration
+from agentsd_envs.desk.drills import copying, planning
 from agentsd_envs.desk.server import desk_server
-from agentsd_envs.desk.tasks import LEVELS, NOTES, PEOPLE, TITLES, WORDS, endless_tasks
+from agentsd_envs.desk.tasks import NOTES, PEOPLE, TITLES, WORDS, endless_tasks
 from agentsd_envs.desk.world import World
 
 SPECIAL_TOKENS = ("<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>")
 MAX_VOCABULARY = 1280
 BATCH = 16
 WARMUP = 40
-DRILL_STEPS = 1600
-SHORT_STEPS = 300
-DEMOS = 12_000
-"""Distinct conversations of each stage; seen about once or twice."""
+DECAY = 0.4
+"""Share of a stage's steps, the last ones, over which the learning rate falls."""
+COPIES, PLANS, EXERCISE_STEPS = 24_000, 12_000, 3000
+"""Copying is learned in sudden jumps, after so many steps rather than so many examples."""
+DEMOS, DEMO_STEPS = 12_000, 800
+OBEDIENT_DEMOS, OBEDIENT_STEPS, OBEDIENT_RATE = 6000, 300, 0.5
+"""At the end hints stand above half of the steps, so that obeying them is learned for good."""
 PROMPT_WEIGHT = 0.1
 """Loss weight of tokens the policy does not write; they teach it to read."""
 
-Encoded = tuple[list[int], list[bool]]
-"""Token ids, and which of them the policy writes."""
+COPY_WEIGHT = 5.0
+"""Loss weight of names that the policy writes: they are few, and the flaws drown them in noise."""
+
+Encoded = tuple[list[int], list[float]]
+"""Token ids and their loss weights."""
 Batch = Sequence[Encoded]
 
 
@@ -83,43 +89,21 @@ def conversations(
     count: int,
     *,
     seed: int,
-    levels: Sequence[int] = LEVELS,
+    hint_rate: float = HINT_RATE,
 ) -> Iterator[str]:
     """Rendered demonstrations of random training tasks, one each."""
     rng = random.Random(seed)
-    functions = [as_function(tool) for tool in tools]
-    for task in itertools.islice(endless_tasks("train", seed, levels), count):
-        chat = [as_chat(message) for message in demonstration(task, tools, rng)]
-        yield tokenizer.apply_chat_template(chat, tools=functions, tokenize=False)  # pyright: ignore
+    for task in itertools.islice(endless_tasks("train", seed), count):
+        yield rendered(tokenizer, demonstration(task, tools, rng, hint_rate=hint_rate), tools)
 
 
-def drills(tokenizer: PreTrainedTokenizerFast, count: int, *, seed: int) -> Iterator[str]:
-    """Short exercises in copying: values in a user's notation, then the same values in JSON.
-
-    Demonstrations copy a few values in hundreds of tokens; from these, copying is learned first.
-    """
-    rng = random.Random(seed)
-    for _ in range(count):
-        values = {
-            "person": rng.choice(PEOPLE),
-            "name": rng.choice(NOTES),
-            "title": rng.choice(TITLES),
-            "to": f"c-{rng.randint(200, 999)}",
-            "text": f"{rng.choice(WORDS)} {rng.randint(100, 999)}",
-        }
-        marks = {"person": "@{}", "name": "#{}", "title": '"{}"', "to": "{}", "text": "{}"}
-        shown = [marks[key].format(value) for key, value in shuffled(values, rng)]
-        asked = dict(shuffled(values, rng))
-        chat = [
-            {"role": "user", "content": " ".join(shown)},
-            {"role": "assistant", "content": json.dumps(asked)},
-        ]
-        yield tokenizer.apply_chat_template(chat, tokenize=False)  # pyright: ignore
-
-
-def shuffled(values: dict[str, str], rng: random.Random) -> list[tuple[str, str]]:
-    """The items in random order."""
-    return rng.sample(list(values.items()), len(values))
+def rendered(
+    tokenizer: PreTrainedTokenizerFast, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+) -> str:
+    """The conversation as the chat template writes it."""
+    chat = [as_chat(message) for message in messages]
+    functions = [as_function(tool) for tool in tools] or None
+    return tokenizer.apply_chat_template(chat, tools=functions, tokenize=False)  # pyright: ignore
 
 
 def new_tokenizer(tools: Sequence[ToolSpec]) -> PreTrainedTokenizerFast:
@@ -214,13 +198,13 @@ def batches(
 
 
 def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
-    """Cross-entropy of the next token; what the policy writes counts ten times the rest."""
+    """Cross-entropy of the next token, weighted."""
     longest = max(len(ids) for ids, _ in batch)
     ids_BT = torch.zeros(len(batch), longest, dtype=torch.long)
     weight_BT = torch.zeros(len(batch), longest)
-    for row, (ids, mask) in enumerate(batch):
+    for row, (ids, weights) in enumerate(batch):
         ids_BT[row, : len(ids)] = torch.tensor(ids)
-        weight_BT[row, : len(ids)] = torch.tensor([1.0 if m else PROMPT_WEIGHT for m in mask])
+        weight_BT[row, : len(ids)] = torch.tensor(weights)
     logits_BTV = model(input_ids=ids_BT, use_cache=False).logits[:, :-1]
     loss_BT = torch.nn.functional.cross_entropy(
         logits_BTV.flatten(0, 1), ids_BT[:, 1:].flatten(), reduction="none"
@@ -230,12 +214,12 @@ def loss_of(model: Qwen3ForCausalLM, batch: Batch) -> Tensor:
 
 
 def train(model: Qwen3ForCausalLM, stage: Iterator[Batch], steps: int, lr: float) -> None:
-    """AdamW with warm-up and cosine decay over one stage; prints a line every hundred steps."""
+    """AdamW over one stage: warm-up, a constant rate, linear decay; prints every hundredth loss."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, betas=(0.9, 0.95))
     started = time.monotonic()
     for step, batch in enumerate(stage):
-        cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps))
-        optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / WARMUP) * cosine
+        decay = min(1.0, (steps - step) / (DECAY * steps) + 0.02)
+        optimizer.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / WARMUP) * decay
         loss = loss_of(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -247,26 +231,35 @@ def train(model: Qwen3ForCausalLM, stage: Iterator[Batch], steps: int, lr: float
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> list[Encoded]:
-    """Token ids of each text, and which of them the policy writes."""
-    return [(ids := tokenizer.encode(text), written_mask(ids, tokenizer)) for text in texts]
+    """Token ids of each text and their loss weights."""
+    names = {tokenizer.encode(name)[0] for name in (*PEOPLE, *NOTES, *TITLES, *WORDS)}
+    encoded: list[Encoded] = []
+    for text in texts:
+        ids = tokenizer.encode(text)
+        written = zip(ids, written_mask(ids, tokenizer), strict=True)
+        weights = [(COPY_WEIGHT if i in names else 1.0) if w else PROMPT_WEIGHT for i, w in written]
+        encoded.append((ids, weights))
+    return encoded
 
 
-def build(out: Path, steps: int, lr: float) -> None:
-    """Build the policy into ``out``: drills in copying, single errands, then all levels."""
+def build(out: Path) -> None:
+    """Build the policy into ``out``: exercises, demonstrations, more of them with hints."""
     torch.manual_seed(0)
     tools = desk_tools()
     tokenizer = new_tokenizer(tools)
     model = new_model(tokenizer)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)  # noqa: T201
-    copying = encode(tokenizer, drills(tokenizer, BATCH * DRILL_STEPS, seed=1))
-    short = encode(tokenizer, conversations(tokenizer, tools, DEMOS, seed=2, levels=(1,)))
-    full = encode(tokenizer, conversations(tokenizer, tools, DEMOS, seed=3))
-    train(model, batches(copying, BATCH, DRILL_STEPS, random.Random(1)), DRILL_STEPS, lr)
-    demonstrations = itertools.chain(
-        batches(short, BATCH, SHORT_STEPS, random.Random(2)),
-        batches(full, BATCH, steps - SHORT_STEPS, random.Random(3)),
+    chats = itertools.chain(copying(COPIES, seed=1), planning(PLANS, seed=5))
+    exercises = encode(tokenizer, (rendered(tokenizer, chat) for chat in chats))
+    demos = encode(tokenizer, conversations(tokenizer, tools, DEMOS, seed=2))
+    obedient = conversations(tokenizer, tools, OBEDIENT_DEMOS, seed=3, hint_rate=OBEDIENT_RATE)
+    stages = (
+        (exercises, EXERCISE_STEPS, 3e-3),
+        (demos, DEMO_STEPS, 2e-3),
+        (encode(tokenizer, obedient), OBEDIENT_STEPS, 1e-3),
     )
-    train(model, demonstrations, steps, lr)
+    for seed, (examples, steps, lr) in enumerate(stages, start=1):
+        train(model, batches(examples, BATCH, steps, random.Random(seed)), steps, lr)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
@@ -275,10 +268,7 @@ def main() -> None:
     """Parse the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=950)
-    parser.add_argument("--lr", type=float, default=3e-3)
-    args = parser.parse_args()
-    build(args.out, args.steps, args.lr)
+    build(parser.parse_args().out)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from agentsd_envs.desk.expert import ANSWER, Step, perform, steps
 from agentsd_envs.desk.flaws import FLAWS, Flaw, arguments_json
 from agentsd_envs.desk.world import DeskError, World, world_from
 
-HINT_RATE = 0.35
-"""Share of steps with a hint above them."""
+HINT_RATE = 0.25
+"""Share of steps with a hint above them, unless the caller says otherwise."""
 IDLE_HINT_RATE = 0.2
 """Share of those hints that speak of something else, so that obeying is not the same as seeing."""
 REPAIR_FACTOR = 0.2
@@ -26,14 +26,16 @@ REPAIR_FACTOR = 0.2
 IDLE_HINTS = (wording.repeated_call(), wording.ignored_error(), wording.unparsable_call())
 
 
-def demonstration(task: Task, tools: Sequence[ToolSpec], rng: random.Random) -> list[Message]:
+def demonstration(
+    task: Task, tools: Sequence[ToolSpec], rng: random.Random, *, hint_rate: float = HINT_RATE
+) -> list[Message]:
     """One conversation in which the task gets solved, mistakes and repairs included."""
     world = world_from(task.data["world"])
     messages = [Message("user", task.prompt)]
     run = steps(task)
     step = next(run)
     while True:
-        result = _attempts(step, world, tools, rng, messages)
+        result = _attempts(step, world, tools, rng, messages, hint_rate=hint_rate)
         try:
             step = run.send(result)
         except StopIteration:
@@ -46,11 +48,13 @@ def _attempts(
     tools: Sequence[ToolSpec],
     rng: random.Random,
     messages: list[Message],
+    *,
+    hint_rate: float,
 ) -> str:
     """Write attempts at the step until one is right. Returns its result."""
     factor = 1.0
     while True:
-        hinted, text = _maybe_hint(step, tools, rng)
+        hinted, text = _maybe_hint(step, tools, rng, hint_rate)
         if text:
             messages.append(Message("user", text))
         made = _maybe_spoil(step, hinted, factor, rng)
@@ -63,10 +67,10 @@ def _attempts(
 
 
 def _maybe_hint(
-    step: Step, tools: Sequence[ToolSpec], rng: random.Random
+    step: Step, tools: Sequence[ToolSpec], rng: random.Random, rate: float
 ) -> tuple[Flaw | None, str]:
     """The flaw that a hint forbids here, and the hint; (None, "") for most steps."""
-    if rng.random() >= HINT_RATE:
+    if rng.random() >= rate:
         return None, ""
     if rng.random() < IDLE_HINT_RATE:
         return None, rng.choice(IDLE_HINTS)

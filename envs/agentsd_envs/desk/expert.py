@@ -15,6 +15,9 @@ ANSWER = "Done."
 Steps = Generator["Step", str, None]
 """Yields a step, is sent the text of its result."""
 
+Text = Generator["Step", str, str]
+"""Steps that return the text of their last result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -26,8 +29,12 @@ class Step:
 
 def steps(task: Task) -> Steps:
     """The shortest sequence of calls that solves the task."""
-    for errand in task.data["errands"]:
-        yield from _STEPS[errand["kind"]](errand)
+    errand = task.data["errand"]
+    kind, _, both = errand["kind"].partition(" ")
+    text = yield from _TEXTS[kind](errand)
+    for key in "pq" if both else "" if kind in UNSENT else "p":
+        to = yield Step("find_contact", {"person": errand[key]})
+        yield Step("send_message", {"to": to, "text": text})
 
 
 def solved_state(task: Task) -> dict[str, object]:
@@ -52,28 +59,50 @@ def _next(run: Steps, result: str | None) -> Step | None:
         return None
 
 
-def _tell(errand: Mapping[str, Any]) -> Steps:
-    text = yield Step("read_note", {"name": errand["note"]})
-    to = yield Step("find_contact", {"person": errand["person"]})
-    yield Step("send_message", {"to": to, "text": text})
+def _read(errand: Mapping[str, Any]) -> Text:
+    return (yield Step("read_note", {"name": errand["a"]}))
 
 
-def _book(errand: Mapping[str, Any]) -> Steps:
+def _list(errand: Mapping[str, Any]) -> Text:
+    return (yield Step("list_events", {"day": DAYS[errand["day"]]}))
+
+
+def _book(errand: Mapping[str, Any]) -> Text:
     where = {"day": DAYS[errand["day"]], "hour": errand["hour"]}
-    yield Step("add_event", where | {"title": errand["title"]})
+    return (yield Step("add_event", where | {"title": errand["title"]}))
 
 
-def _total(errand: Mapping[str, Any]) -> Steps:
+def _book_and_list(errand: Mapping[str, Any]) -> Text:
+    yield from _book(errand)
+    return (yield from _list(errand))
+
+
+def _sum(errand: Mapping[str, Any]) -> Text:
     a = yield Step("read_note", {"name": errand["a"]})
     b = yield Step("read_note", {"name": errand["b"]})
-    total = yield Step("add", {"a": int(a), "b": int(b)})
-    yield Step("write_note", {"name": errand["into"], "text": total})
+    return (yield Step("add", {"a": int(a), "b": int(b)}))
 
 
-def _remind(errand: Mapping[str, Any]) -> Steps:
-    text = yield Step("list_events", {"day": DAYS[errand["day"]]})
-    to = yield Step("find_contact", {"person": errand["person"]})
-    yield Step("send_message", {"to": to, "text": text})
+def _save_sum(errand: Mapping[str, Any]) -> Text:
+    total = yield from _sum(errand)
+    return (yield Step("write_note", {"name": errand["c"], "text": total}))
 
 
-_STEPS = {"tell": _tell, "book": _book, "total": _total, "remind": _remind}
+def _note(errand: Mapping[str, Any]) -> Text:
+    total = yield Step("add", {"a": errand["x"], "b": errand["y"]})
+    return (yield Step("write_note", {"name": errand["c"], "text": total}))
+
+
+_TEXTS = {
+    "book": _book,
+    "note": _note,
+    "tell": _read,
+    "remind": _list,
+    "total": _save_sum,
+    "share": _sum,
+    "invite": _book_and_list,
+}
+"""The calls of each kind of errand before anything is sent; the last one gives what is sent."""
+
+UNSENT = ("book", "note", "total")
+"""Kinds of errand after which nothing is sent."""

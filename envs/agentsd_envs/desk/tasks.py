@@ -1,4 +1,4 @@
-"""Seeded tasks for the desk: one to three errands each, graded on the final state.
+"""Seeded tasks for the desk: an errand of one to six calls, graded on the final state.
 
 The same split always holds the same tasks; no prompt stands in both splits. Knows nothing of
 tools or of how a task is solved; ``expert`` does.
@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentsd.errors import ConfigError
@@ -21,8 +21,36 @@ PEOPLE = ("Mia", "Noah", "Lena", "Omar", "Ruth", "Ivan", "Zoe", "Paul")
 NOTES = ("plan", "rent", "fuel", "menu", "trip", "bills", "paint", "books", "seeds", "tea")
 TITLES = ("review", "lunch", "demo", "call", "interview", "rehearsal", "audit", "training")
 WORDS = ("room", "gate", "desk", "shelf", "bus", "seat", "door", "floor")
-ERRANDS = {"tell": 3, "book": 1, "total": 4, "remind": 3}
-"""Kind of errand to the number of calls it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of errand.
+
+    Its prompt marks every name, as in a chat window: ``@`` and ``&`` people, ``#``, ``+`` and ``=``
+    notes to read, to add and to write, ``*`` titles.
+    """
+
+    level: int
+    num_calls: int
+    """Calls that the errand needs."""
+    prompt: str
+
+
+KINDS = {
+    "book": Kind(1, 1, "Book *{title}* on {day} at {hour}."),
+    "note": Kind(1, 2, "Save the sum of {x} and {y} in ={c}."),
+    "tell": Kind(1, 3, "Send @{p} the text of #{a}."),
+    "remind": Kind(1, 3, "Send @{p} the events of {day}."),
+    "total": Kind(2, 4, "Save the sum of #{a} +{b} in ={c}."),
+    "share": Kind(2, 5, "Send @{p} the sum of #{a} +{b}."),
+    "invite": Kind(2, 4, "Book *{title}* on {day} at {hour}, then send @{p} the events of {day}."),
+    "tell both": Kind(3, 5, "Send @{p} &{q} the text of #{a}."),
+    "remind both": Kind(3, 5, "Send @{p} &{q} the events of {day}."),
+    "invite both": Kind(
+        3, 6, "Book *{title}* on {day} at {hour}, then send @{p} &{q} the events of {day}."
+    ),
+}
 
 SLACK = 1
 """Calls beyond the needed ones: one mistake may be repaired, a second costs the task."""
@@ -36,7 +64,7 @@ PER_LEVEL = 120
 
 
 def desk_tasks(split: str, count: int, levels: Sequence[int] = LEVELS) -> list[Task]:
-    """``count`` distinct tasks, the levels taking turns; level k has k errands.
+    """``count`` distinct tasks, the levels taking turns.
 
     Raises ``ConfigError`` for an unknown split, or more tasks than there are.
 
@@ -68,13 +96,14 @@ def endless_tasks(split: str, seed: int, levels: Sequence[int] = LEVELS) -> Iter
     rng = random.Random(f"desk/{split}/{seed}")
     for index in itertools.count():
         level = rng.choice(levels)
-        errands, world = _draft(rng, level)
-        prompt = " ".join(_sentence(errand) for errand in errands)
+        errand, world = _draft(rng, level)
+        kind = KINDS[errand["kind"]]
+        prompt = kind.prompt.format(**errand)
         if _split_of(prompt) != split:
             continue
-        calls = sum(ERRANDS[errand["kind"]] for errand in errands)
-        data = {"level": level, "errands": errands, "world": world}
-        yield Task(f"desk/{split}/{seed}/{index}", prompt, data, max_calls=calls + SLACK)
+        data = {"level": level, "errand": errand, "world": world}
+        calls = kind.num_calls + SLACK
+        yield Task(f"desk/{split}/{seed}/{index}", prompt, data, max_calls=calls)
 
 
 def _split_of(prompt: str) -> str:
@@ -82,55 +111,35 @@ def _split_of(prompt: str) -> str:
     return "test" if hashlib.sha256(prompt.encode()).digest()[0] < 32 else "train"
 
 
-def _draft(rng: random.Random, level: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Errands that do not touch each other's notes, people or hours, and the world they need."""
-    kinds = [rng.choice(list(ERRANDS)) for _ in range(level)]
-    people: list[str] = rng.sample(PEOPLE, 6)
-    notes: list[str] = rng.sample(NOTES, 10)
-    slots = rng.sample([(day, h) for day in DAYS for h in range(FIRST_HOUR, LAST_HOUR + 1)], 6)
-    ids = rng.sample(range(200, 1000), len(people))
-    world: dict[str, Any] = {
-        "notes": {},
-        "contacts": {person: f"c-{id_}" for person, id_ in zip(people, ids, strict=True)},
-        "events": [],
+def _draft(rng: random.Random, level: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An errand of this level and the world it needs."""
+    kind = rng.choice([name for name, kind in KINDS.items() if kind.level == level])
+    people, notes = rng.sample(PEOPLE, 6), rng.sample(NOTES, 3)
+    errand: dict[str, Any] = {
+        "kind": kind,
+        "day": rng.choice(list(DAYS)),
+        "hour": rng.randint(FIRST_HOUR, LAST_HOUR),
+        "title": rng.choice(TITLES),
+        "x": rng.randint(10, 99),
+        "y": rng.randint(10, 99),
+        **dict(zip("pq", people, strict=False)),
+        **dict(zip("abc", notes, strict=True)),
     }
-    errands = [_errand(kind, rng, people, notes, slots, world) for kind in kinds]
-    return errands, world
+    ids = rng.sample(range(200, 1000), len(people))
+    world = {
+        "notes": {note: _note_text(kind, rng) for note in notes[:2]},
+        "contacts": {person: f"c-{id_}" for person, id_ in zip(people, ids, strict=True)},
+        "events": [] if "{title}" in KINDS[kind].prompt else [_event(errand, rng)],
+    }
+    return errand, world
 
 
-def _errand(
-    kind: str,
-    rng: random.Random,
-    people: list[str],
-    notes: list[str],
-    slots: list[tuple[str, int]],
-    world: dict[str, Any],
-) -> dict[str, Any]:
-    """Take what the errand needs out of the pools and put it into the world."""
-    if kind == "total":
-        a, b, into = notes.pop(), notes.pop(), notes.pop()
-        world["notes"] |= {a: str(rng.randint(10, 99)), b: str(rng.randint(10, 99))}
-        return {"kind": kind, "a": a, "b": b, "into": into}
-    if kind == "tell":
-        note = notes.pop()
-        world["notes"][note] = f"{rng.choice(WORDS)} {rng.randint(100, 999)}"
-        return {"kind": kind, "person": people.pop(), "note": note}
-    day, hour = slots.pop()
-    if kind == "book":
-        return {"kind": kind, "day": day, "hour": hour, "title": rng.choice(TITLES)}
-    world["events"].append([DAYS[day], hour, rng.choice(TITLES)])
-    return {"kind": kind, "person": people.pop(), "day": day}
+def _note_text(kind: str, rng: random.Random) -> str:
+    """A place where it will be sent, else a number."""
+    if kind.startswith("tell"):
+        return f"{rng.choice(WORDS)} {rng.randint(100, 999)}"
+    return str(rng.randint(10, 99))
 
 
-def _sentence(errand: Mapping[str, Any]) -> str:
-    """What the user says: @people, #notes, "titles", as in a chat window."""
-    match errand["kind"]:
-        case "tell":
-            return f"Send @{errand['person']} the text of #{errand['note']}."
-        case "book":
-            return f'Book "{errand["title"]}" on {errand["day"]} at {errand["hour"]}.'
-        case "total":
-            a, b, into = errand["a"], errand["b"], errand["into"]
-            return f"Add the numbers in #{a} and #{b}, save the sum in #{into}."
-        case _:
-            return f"Send @{errand['person']} the events of {errand['day']}."
+def _event(errand: Mapping[str, Any], rng: random.Random) -> list[object]:
+    return [DAYS[errand["day"]], errand["hour"], rng.choice(TITLES)]

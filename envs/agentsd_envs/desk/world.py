@@ -60,7 +60,7 @@ class World:
     def list_events(self, day: str) -> str:
         """The events of a day, by hour."""
         events = sorted((hour, title) for (on, hour), title in self.events.items() if on == day)
-        return "; ".join(f"{hour} {title}" for hour, title in events) or "no events"
+        return "; ".join(f"{hour} *{title}*" for hour, title in events) or "no events"
 
     def add_event(self, day: str, hour: int, title: str) -> str:
         """Put an event in a free hour of the calendar."""
