@@ -1,0 +1,1 @@
+"""Closed boxes for untrusted commands, one module family for each backend."""
