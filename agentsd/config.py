@@ -94,6 +94,8 @@ class TrainConfig(Section):
     steps: PositiveInt = 20
     seed: NonNegativeInt = 0
     lr: PositiveFloat = 1e-6
+    lr_decay: Literal["none", "linear"] = "linear"
+    """Over the run, towards zero: late steps have few mistakes to learn from and much noise."""
     weight_decay: NonNegativeFloat = 0.0
     max_grad_norm: PositiveFloat = 1.0
     teacher: Literal["live", "frozen"] = "frozen"

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from agentsd.batching import micro_batches
 from agentsd.causal_lm import hidden_states
 from agentsd.checkpoint import restore, save
+from agentsd.config import TrainConfig
 from agentsd.distill import Judged, Scale, anchor_logits, distill, thinned_anchors
 from agentsd.evaluate import evaluate
 from agentsd.metrics import Metrics, branch_row, step_metrics
@@ -177,6 +178,8 @@ class Trainer:
         start = await self.resume()
         for step in range(start + 1, cfg.steps + 1):
             started = time.monotonic()
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(cfg, step)
             metrics = await self.train_step(step)
             await self.setup.engine.load({}, str(step))
             if step % cfg.checkpoint_every == 0 or step == cfg.steps:
@@ -198,6 +201,15 @@ class Trainer:
         self.run.rewind(step)
         await self.setup.engine.load({}, str(step))
         return step
+
+
+def learning_rate(cfg: TrainConfig, step: int) -> float:
+    """Of a step, the first of which is 1; it depends on nothing else, so a resumed run agrees.
+
+    >>> learning_rate(TrainConfig(lr=1.0, steps=4), 3)
+    0.5
+    """
+    return cfg.lr * (1 - (step - 1) / cfg.steps) if cfg.lr_decay == "linear" else cfg.lr
 
 
 def recompute_activations(policy: PreTrainedModel) -> None:

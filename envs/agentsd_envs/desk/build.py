@@ -39,7 +39,7 @@ DECAY = 0.4
 COPIES, PLANS, EXERCISE_STEPS = 24_000, 12_000, 3000
 """Copying is learned in sudden jumps, after so many steps rather than so many examples."""
 DEMOS, DEMO_STEPS = 12_000, 800
-OBEDIENT_DEMOS, OBEDIENT_STEPS, OBEDIENT_RATE = 6000, 300, 0.5
+OBEDIENT_DEMOS, OBEDIENT_RATE = 6000, 0.5
 """At the end hints stand above half of the steps, so that obeying them is learned for good."""
 PROMPT_WEIGHT = 0.1
 """Loss weight of tokens the policy does not write; they teach it to read."""
@@ -252,11 +252,18 @@ def build(out: Path) -> None:
     chats = itertools.chain(copying(COPIES, seed=1), planning(PLANS, seed=5))
     exercises = encode(tokenizer, (rendered(tokenizer, chat) for chat in chats))
     demos = encode(tokenizer, conversations(tokenizer, tools, DEMOS, seed=2))
-    obedient = conversations(tokenizer, tools, OBEDIENT_DEMOS, seed=3, hint_rate=OBEDIENT_RATE)
+    obedient = [
+        encode(
+            tokenizer,
+            conversations(tokenizer, tools, OBEDIENT_DEMOS, seed=seed, hint_rate=OBEDIENT_RATE),
+        )
+        for seed in (3, 4)
+    ]
     stages = (
         (exercises, EXERCISE_STEPS, 3e-3),
         (demos, DEMO_STEPS, 2e-3),
-        (encode(tokenizer, obedient), OBEDIENT_STEPS, 1e-3),
+        (obedient[0], 300, 1e-3),
+        (obedient[1], 450, 1.5e-3),
     )
     for seed, (examples, steps, lr) in enumerate(stages, start=1):
         train(model, batches(examples, BATCH, steps, random.Random(seed)), steps, lr)
