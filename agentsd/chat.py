@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import count, takewhile
+from dataclasses import dataclass, field
 from typing import Any
 
-from agentsd.errors import ConfigError, TokenError
+from agentsd.errors import ConfigError
+from agentsd.suffixes import answered_calls, dummy_reply, dummy_turn, unused_marker
 from agentsd.template import Template, TemplateMessage, template_messages
 from agentsd.textmap import TextMap
 from agentsd.toolcalls import ParsedTurn, detect_form, form_named, parse_turn
@@ -23,6 +23,10 @@ HINT_ROLES: tuple[Role, ...] = ("user", "system", "tool")
 
 NINE_LETTER_IDS = frozenset({"mistral"})
 """The forms whose templates demand call ids of nine letters and digits."""
+
+
+Shape = tuple[tuple[str, ...], tuple[Role, ...], int]
+"""What follows a turn, without its words: tool names, roles, number of calls answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class Chat:
     """Tokens that end an assistant turn, for ``SamplingParams.stop_ids``."""
     header_text: str
     header_ids: tuple[int, ...]
+    _tools_matter: dict[Shape, bool] = field(
+        default_factory=dict["Shape", bool], compare=False, repr=False
+    )
+    """Whether the tools change what the template writes behind a turn; found out once a shape."""
 
     @classmethod
     def from_tokenizer(
@@ -92,8 +100,9 @@ class Chat:
         first. Raises ``TokenError`` for an assistant message or an answer to no call,
         ``ConfigError`` when the template refuses.
         """
-        calls = _answered_calls(new_messages, calls_of_last_turn)
-        text, stop_id = self._text_behind_turn(new_messages, calls, tools)
+        calls = answered_calls(new_messages, calls_of_last_turn)
+        shown = self._tools_behind_turn(new_messages, calls, tools)
+        text, stop_id = self._text_behind_turn(new_messages, calls, shown)
         ids = self.template.encode(text)
         if ids[:1] != (stop_id,):
             raise ConfigError(
@@ -146,6 +155,30 @@ class Chat:
             )
         return text.removesuffix(self.header_text)
 
+    def _tools_behind_turn(
+        self, new_messages: Sequence[Message], calls: Sequence[ToolCall], tools: Sequence[ToolSpec]
+    ) -> Sequence[ToolSpec]:
+        """The tools, or none where the template writes the same behind a turn without them.
+
+        They stand at the front of nearly every template, and rendering them is most of the work.
+        """
+        roles = tuple(message.role for message in new_messages)
+        shape: Shape = (tuple(spec.name for spec in tools), roles, len(calls))
+        if shape not in self._tools_matter:
+            self._tools_matter[shape] = self._tools_change_text(new_messages, calls, tools)
+        return tools if self._tools_matter[shape] else ()
+
+    def _tools_change_text(
+        self, new_messages: Sequence[Message], calls: Sequence[ToolCall], tools: Sequence[ToolSpec]
+    ) -> bool:
+        if isinstance(self.template.tokenizer.chat_template, dict):
+            return True  # such a tokenizer has another template for conversations without tools
+        try:
+            without = self._text_behind_turn(new_messages, calls)
+        except ConfigError:
+            return True
+        return without != self._text_behind_turn(new_messages, calls, tools)
+
     def _text_behind_turn(
         self,
         new_messages: Sequence[Message],
@@ -153,14 +186,14 @@ class Chat:
         tools: Sequence[ToolSpec] = (),
     ) -> tuple[str, int]:
         """What follows any turn: the text from its stop token on, and that token."""
-        marker = _unused_marker(new_messages)
+        marker = unused_marker(new_messages)
         try:
-            text = self._render_behind(_dummy_turn(marker, calls), new_messages, calls, tools)
+            text = self._render_behind(dummy_turn(marker, calls), new_messages, calls, tools)
         except ConfigError:
             if len(calls) < 2:
                 raise
             # Llama templates refuse several calls in a turn, though the model may write them.
-            dummy = _dummy_turn(marker, calls[-1:])
+            dummy = dummy_turn(marker, calls[-1:])
             text = self._render_behind(dummy, new_messages, calls, tools)
         _, found, rest = text.rpartition(marker)
         if not found:
@@ -196,7 +229,7 @@ class Chat:
 
     def _hint_ids(self, text: str, role: Role, after: Role) -> tuple[int, ...]:
         """Cut the hint out of a rendering. Raises ``ConfigError`` unless the cut is exact."""
-        history, calls = _dummy_reply(after)
+        history, calls = dummy_reply(after)
         message = Message(role, text, tool_call_id="hint" if role == "tool" else None)
         before, _ = self._text_behind_turn(history, calls)
         hinted, _ = self._text_behind_turn([*history, message], calls)
@@ -250,8 +283,8 @@ def _header_of(template: Template) -> tuple[str, tuple[int, ...]]:
 
 def _stop_ids_of(template: Template, given: Sequence[int]) -> tuple[int, ...]:
     """What the template writes behind a turn, the tokenizer's EOS, then ``given``."""
-    marker = _unused_marker(())
-    dummy = template_messages(_dummy_turn(marker, ()))
+    marker = unused_marker(())
+    dummy = template_messages(dummy_turn(marker, ()))
     closed = template.render(dummy, add_generation_prompt=False)
     behind = template.encode(closed.rpartition(marker)[2])
     added = template.backend.get_added_tokens_decoder()
@@ -262,39 +295,3 @@ def _stop_ids_of(template: Template, given: Sequence[int]) -> tuple[int, ...]:
     if not stop_ids:
         raise ConfigError(f"tokenizer {template.path}: no token ends a turn; pass stop_ids")
     return tuple(stop_ids)
-
-
-def _answered_calls(
-    new_messages: Sequence[Message], calls: Sequence[ToolCall]
-) -> Sequence[ToolCall]:
-    """The calls that leading tool messages answer. Raises ``TokenError``."""
-    if any(message.role == "assistant" for message in new_messages):
-        raise TokenError("re-rendering a recorded turn is an error; append only what came after it")
-    answers = len(list(takewhile(lambda message: message.role == "tool", new_messages)))
-    if answers > len(calls):
-        raise TokenError(f"{answers} tool messages answer {len(calls)} calls of the last turn")
-    return calls[:answers]
-
-
-def _unused_marker(messages: Sequence[Message]) -> str:
-    """A word that no message contains, unchanged by trimming and JSON escapes."""
-    said = "\n".join(message.content for message in messages)
-    return next(word for number in count() if (word := f"turn{number}ends") not in said)
-
-
-def _dummy_turn(marker: str, calls: Sequence[ToolCall]) -> list[Message]:
-    """A turn that may stand for any: the names and ids of ``calls``, and the marker at its end.
-
-    Templates that show calls may drop the content, so the marker is in both.
-    """
-    marked = tuple(ToolCall(call.id, call.name, "", arguments={"marker": marker}) for call in calls)
-    return [Message("user", "question"), Message("assistant", marker, tool_calls=marked)]
-
-
-def _dummy_reply(role: Role) -> tuple[list[Message], list[ToolCall]]:
-    """What follows a turn so that a message of ``role`` is last, and the calls it answers."""
-    if role == "assistant":
-        return [], []
-    call = ToolCall("call_0_0", "tool", "", arguments={})
-    answer = Message(role, "question", tool_call_id=call.id if role == "tool" else None)
-    return [answer], [call] if role == "tool" else []

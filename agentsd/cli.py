@@ -153,27 +153,114 @@ def review(source: Path, critics: str, out: Path, fmt: str, tools: Path | None) 
     )
 
 
+@cli.command()
+@click.argument("source", metavar="INPUT", type=EXISTING)
+@click.option("--env", "name", required=True, help="Environment that INPUT was recorded in.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+@click.option(
+    "--mode", default="strict", show_default=True, help="What must be equal: strict, json, errors."
+)
+@click.option("--ignore", "kinds", multiple=True, help="timestamps, uuids, addresses or durations.")
+@click.option("--ignore-pattern", "patterns", multiple=True, metavar="REGEX", help="Ignored text.")
+@click.option("--until", metavar="ID:TURN", help="Only this trajectory, up to before this turn.")
+@click.option("--from", "fmt", default="auto", show_default=True, help="Format of INPUT.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def replay(source: Path, name: str, fmt: str, as_json: bool, **how: Any) -> None:
+    """Make the recorded calls of INPUT again; exit code 1 when a result differs."""
+    import json
+
+    from agentsd.config import parse_options
+    from agentsd.matching import matching
+    from agentsd.registry import load_taskset
+    from agentsd.replay_report import parse_until, replay_file
+
+    report = _run(
+        replay_file(
+            source,
+            load_taskset(name, parse_options(how["options"])),
+            fmt=fmt,
+            matching=matching(how["mode"], how["kinds"], how["patterns"]),
+            until=parse_until(how["until"]) if how["until"] else None,
+        )
+    )
+    if as_json:
+        click.echo(json.dumps(report.plain()))
+    else:
+        for each in report.replays:
+            if each.status != "equal":
+                click.echo(f"{each.trajectory_id}: {each.divergence or each.problem}")
+    found = "  ".join(f"{count} {what}" for what, count in report.counts().items())
+    click.echo(found.replace("_", " "), err=True)
+    sys.exit(0 if report.is_equal else 1)
+
+
 @cli.group()
 def env() -> None:
     """Work with environments."""
 
 
 @env.command("check")
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--sandbox", metavar="NAME", help="Check a sandbox, bwrap or docker, instead.")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 @click.option("--split", default="train", show_default=True)
 @click.option("--tasks", "count", default=3, show_default=True, type=click.IntRange(1))
-def env_check(name: str, options: tuple[str, ...], split: str, count: int) -> None:
-    """Check that environment NAME keeps the promises that training relies on."""
+def env_check(
+    name: str | None, sandbox: str | None, options: tuple[str, ...], split: str, count: int
+) -> None:
+    """Check that environment NAME, or a sandbox, keeps the promises that training relies on."""
+    if name and not sandbox:
+        problems = _env_problems(name, options, split, count)
+    elif sandbox and not name:
+        problems = _sandbox_problems(sandbox)
+    else:
+        raise click.UsageError("give either the NAME of an environment or --sandbox")
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{name or sandbox}: {len(problems)} problems", err=True)
+    sys.exit(1 if problems else 0)
+
+
+def _env_problems(name: str, options: tuple[str, ...], split: str, count: int) -> list[str]:
     from agentsd.config import parse_options
     from agentsd.registry import load_taskset
     from agentsd.testing import check_taskset
 
-    problems = _run(check_taskset(load_taskset(name, parse_options(options)), split, count))
-    for problem in problems:
-        click.echo(problem)
-    click.echo(f"{name}: {len(problems)} problems", err=True)
-    sys.exit(1 if problems else 0)
+    return _run(check_taskset(load_taskset(name, parse_options(options)), split, count))
+
+
+def _sandbox_problems(name: str) -> list[str]:
+    from functools import partial
+
+    from rich.console import Console
+
+    from agentsd.attacks.runner import run_attacks, unblocked
+    from agentsd.attacks.table import attack_table, summary
+    from agentsd.sandbox.backends import backend
+    from agentsd.sandbox_checks import check_sandbox
+
+    make = partial(backend, name)
+    reports = _run(run_attacks(make))
+    Console().print(attack_table(reports))
+    click.echo(f"{name}: {summary(reports)}", err=True)
+    return [*unblocked(reports), *_run(check_sandbox(make))]
+
+
+@env.command("from-mcp")
+@click.argument("command", nargs=-1, metavar="[-- COMMAND...]")
+@click.option("--url", help="A server that runs already, instead of COMMAND.")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
+def env_from_mcp(command: tuple[str, ...], url: str | None, options: tuple[str, ...]) -> None:
+    """Print the tools of an MCP server, and a recipe section that makes it an environment.
+
+    COMMAND runs in a sandbox; --option sandbox=none trusts it.
+    """
+    from agentsd.config import parse_options
+    from agentsd.tools.mcp_recipe import recipe_section
+
+    ways = {"command": list(command) or None, "url": url}
+    given = {name: way for name, way in ways.items() if way is not None}
+    click.echo(_run(recipe_section(given | parse_options(options))), nl=False)
 
 
 def _run(job: Coroutine[Any, Any, Any]) -> Any:

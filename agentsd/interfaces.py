@@ -62,6 +62,15 @@ class Taskset(Protocol):
         ...
 
 
+@runtime_checkable
+class Warm(Protocol):
+    """Can keep things started for its next episodes: implemented by tasksets that start servers."""
+
+    def running(self) -> AbstractAsyncContextManager[Taskset]:
+        """The same tasks, whose episodes find what they need started, until the context ends."""
+        ...
+
+
 class Tool(Protocol):
     """One tool that an environment offers."""
 

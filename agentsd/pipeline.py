@@ -26,7 +26,7 @@ from agentsd.review import review
 from agentsd.rollout import Plan, usable
 from agentsd.rundir import RunDir, open_run
 from agentsd.seeds import derive_seed
-from agentsd.setup import Setup, set_up
+from agentsd.setup import Setup, running
 from agentsd.store import (
     appending_trajectories,
     read_trajectories,
@@ -45,7 +45,14 @@ async def run_recipe(
     Raises ``ConfigError`` before anything is written when the recipe cannot work.
     """
     started = time.monotonic()
-    setup = await set_up(recipe)
+    async with running(recipe) as setup:
+        return await _run(setup, out, console, started=started, resume=resume)
+
+
+async def _run(
+    setup: Setup, out: Path, console: Console, *, started: float, resume: bool
+) -> Mapping[str, Any]:
+    recipe = setup.recipe
     initial = copy.deepcopy(setup.policy).requires_grad_(False)
     run = open_run(out, recipe, resume=resume)
     trainer = Trainer(setup, initial, run)
@@ -78,13 +85,19 @@ async def rollout_recipe(
     """
     if out.exists():
         raise ConfigError(f"{out}: exists; choose another file")
-    setup = await set_up(recipe)
+    async with running(recipe) as setup:
+        return await _rollout(setup, out, console, split=split, episodes=episodes)
+
+
+async def _rollout(
+    setup: Setup, out: Path, console: Console, *, split: str, episodes: int | None
+) -> int:
     tasks = setup.taskset.tasks(split)
     plans = [
         Plan(
             f"{split}/{i:05d}",
             tasks[i % len(tasks)],
-            derive_seed(recipe.train.seed, "rollout", i),
+            derive_seed(setup.recipe.train.seed, "rollout", i),
         )
         for i in range(episodes or len(tasks))
     ]
@@ -99,9 +112,9 @@ async def rollout_recipe(
 
 async def evaluate_recipe(recipe: Recipe, console: Console) -> Mapping[str, Any]:
     """Judge a recipe's policy on its held-out tasks. Returns one side of a summary."""
-    setup = await set_up(recipe)
-    trajectories = await _evaluation_rollout(setup, "eval", console)
-    findings = await review(usable(trajectories), [setup.critic])
+    async with running(recipe) as setup:
+        trajectories = await _evaluation_rollout(setup, "eval", console)
+        findings = await review(usable(trajectories), [setup.critic])
     return _evaluation(evaluate(trajectories, findings))
 
 

@@ -5,8 +5,9 @@ Knows nothing of what will be done with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from agentsd.chat import Chat
 from agentsd.config import Recipe
 from agentsd.engines.hf import HfEngine
 from agentsd.errors import ConfigError, InfraError
-from agentsd.interfaces import Critic, Engine, Taskset
+from agentsd.interfaces import Critic, Engine, Taskset, Warm
 from agentsd.policy import load_policy
 from agentsd.registry import load_critic, load_taskset
 from agentsd.rollout import Rollout
@@ -44,6 +45,17 @@ class Setup:
         """Episodes of this policy in this environment."""
         cfg = self.recipe
         return Rollout(self.taskset, self.engine, self.chat, cfg.rollout, cfg.env.name)
+
+
+@asynccontextmanager
+async def running(recipe: Recipe) -> AsyncGenerator[Setup]:
+    """What ``set_up`` gives, with what its environment keeps started until the context ends."""
+    setup = await set_up(recipe)
+    if not isinstance(setup.taskset, Warm):
+        yield setup
+        return
+    async with setup.taskset.running() as taskset:
+        yield replace(setup, taskset=taskset)
 
 
 async def set_up(recipe: Recipe) -> Setup:

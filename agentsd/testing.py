@@ -147,4 +147,6 @@ def _wrong_arguments(spec: ToolSpec) -> Mapping[str, Any] | None:
     """Arguments that break the tool's schema, or None when it takes anything."""
     named = {name: {"agentsd": [None]} for name in spec.input_schema.get("properties", {})}
     candidates: list[dict[str, Any]] = [{}, {NO_TOOL: 1}, named]
-    return next((each for each in candidates if first_schema_error(spec, each)), None)
+    errors = ((each, first_schema_error(spec, each)) for each in candidates)
+    # A tool may take more than it offers: only what is missing or wrong must be refused.
+    return next((each for each, error in errors if error and error.kind != "unexpected"), None)

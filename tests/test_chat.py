@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -521,3 +522,35 @@ def test_spans_of_a_call_lead_to_its_tokens():
     assert spans.arguments is not None
     tokens = text_map.tokens_of(spans.arguments)
     assert '{"q": "café"}' in text_of(chat, ids[tokens.start : tokens.stop])
+
+
+def shows_tools(desk_chat: Chat, behind: str) -> Chat:
+    """The desk's chat form with a template that writes ``behind`` after every tool message."""
+    tokenizer = copy.deepcopy(desk_chat.template.tokenizer)
+    source = desk_chat.template.source()
+    header = "{%- if add_generation_prompt %}"
+    end = "{%- if messages[-1].role == 'tool' %}" + behind + "{% endif %}\n"
+    tokenizer.chat_template = source.replace(header, end + header)
+    return Chat.from_tokenizer(tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("behind", "matter"),
+    [
+        ("", False),
+        ("{{ messages[-1].content | length }}", False),
+        ("{% for tool in tools %}{{ tool.function.name }} {% endfor %}", True),
+    ],
+)
+def test_what_follows_a_turn_is_the_same_whether_or_not_the_tools_are_rendered(
+    desk_chat: Chat, behind: str, matter: bool
+) -> None:
+    chat = shows_tools(desk_chat, behind)
+    tools = [ToolSpec("look", "Look.", {"type": "object", "properties": {}})]
+    calls = [ToolCall("c", "look", "{}", {})]
+    for text in ("a result", "another, longer <result>", ""):
+        replies = [Message("tool", text, tool_call_id="c")]
+        found = chat.suffix(True, replies, calls, tools)
+        whole, stop_id = chat._text_behind_turn(replies, calls, tools)
+        assert (stop_id, *found) == chat.template.encode(whole)
+        assert ("look" in chat.template.tokenizer.decode(found)) is matter

@@ -194,7 +194,9 @@ async def test_every_episode_has_a_server_process_of_its_own(tmp_path: Path):
     (tmp_path / "notes.py").write_text(STATEFUL_SERVER)
     (tmp_path / "tasks.jsonl").write_text('{"id": "t1", "prompt": "Remember milk."}')
     taskset = mcp.taskset(
-        str(tmp_path / "tasks.jsonl"), command=[sys.executable, str(tmp_path / "notes.py")]
+        str(tmp_path / "tasks.jsonl"),
+        command=[sys.executable, str(tmp_path / "notes.py")],
+        sandbox="none",  # in boxes of their own both would be process 2
     )
     process = ToolCall("c", "process", "{}", {})
     task = taskset.tasks("train")[0]

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 
 from agentsd.errors import ConfigError, InfraError
 from agentsd.tools.env import ToolEnv
-from agentsd.tools.mcp import Http, Limits, McpConnection, McpTool, Stdio, Target, probe
+from agentsd.tools.mcp import Limits, McpConnection, McpTool, probe
 from agentsd.tools.mcp_replies import reply_of
+from agentsd.tools.mcp_targets import Http, Stdio, Target
 from agentsd.types import ToolCall, ToolResult
 
 SERVER = """
@@ -70,7 +71,8 @@ def script(tmp_path: Path) -> Path:
 
 
 def stdio(script: Path, how: str = "well", env: dict[str, str] | None = None) -> Stdio:
-    return Stdio([sys.executable, str(script), f"{script}.pid", how], env or {})
+    command = [sys.executable, str(script), f"{script}.pid", how]
+    return Stdio(command, env or {}, sandbox="none")
 
 
 async def assert_ended(script: Path) -> None:
@@ -123,11 +125,18 @@ async def call(tools: list[McpTool] | Any, name: str, **arguments: Any) -> ToolR
 
 
 @contextlib.contextmanager
-def served(server: MCPServer) -> Iterator[tuple[str, uvicorn.Server]]:
-    """The server over streamable HTTP, in a thread of its own."""
-    config = uvicorn.Config(
-        server.streamable_http_app(), port=0, log_level="critical", timeout_graceful_shutdown=1
-    )
+def served(
+    server: MCPServer, on_token: Callable[[str], object] = lambda _: None
+) -> Iterator[tuple[str, uvicorn.Server]]:
+    """The server over streamable HTTP, in a thread of its own; tells who is asking."""
+    inner = server.streamable_http_app()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            on_token(dict(scope["headers"]).get(b"authorization", b"").decode())
+        await inner(scope, receive, send)
+
+    config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
     http = uvicorn.Server(config)
     thread = threading.Thread(target=http.run)
     thread.start()
@@ -176,6 +185,22 @@ async def test_a_url_serves_its_tools():
             assert (await call(tools, "count", shelf="abc")).content == "3"
             assert (await call(tools, "sleep")).error_class == "timeout"
             assert (await call(tools, "count", shelf="ab")).content == "2"
+
+
+@pytest.mark.anyio
+async def test_headers_reach_a_url_with_their_variables_and_stay_out_of_messages(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("LIBRARY_TOKEN", "s3cret")
+    seen: list[str] = []
+    headers = {"Authorization": "Bearer ${LIBRARY_TOKEN}"}
+    with served(library(), seen.append) as (url, _):
+        async with McpConnection(Http(url, headers), QUICK) as tools:
+            assert (await call(tools, "count", shelf="abc")).content == "3"
+    assert set(seen) == {"Bearer s3cret"}
+    with pytest.raises(ConfigError) as caught:
+        await probe(Http(url, headers), QUICK)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.anyio
@@ -284,7 +309,10 @@ async def test_a_url_that_goes_away_voids_the_episode():
     [
         (Stdio(["no-such-command-anywhere"]), "was not found: it is not on the PATH"),
         (Stdio(["./no-such-file"]), "was not found: it is not an executable file"),
-        (Stdio([sys.executable], cwd="/no/such/folder"), "the working directory /no/such/folder"),
+        (
+            Stdio([sys.executable], sandbox="none", cwd="/no/such/folder"),
+            "the working directory /no/such/folder",
+        ),
         (Stdio([]), "is a list of words, got an empty one"),
         (Http("http://127.0.0.1:9/mcp"), "MCP server http://127.0.0.1:9/mcp: "),
     ],
@@ -299,7 +327,9 @@ async def test_at_start_up_a_server_that_cannot_be_had_is_one_line(target: Targe
 
 @pytest.mark.anyio
 async def test_at_start_up_a_server_that_exits_is_quoted(script: Path):
-    with pytest.raises(ConfigError, match="Connection closed; it said: no configuration found"):
+    with pytest.raises(
+        ConfigError, match="it ended before it spoke MCP; it said: no configuration found"
+    ):
         await probe(stdio(script, "broken"))
 
 
@@ -321,7 +351,7 @@ async def test_a_command_inherits_no_secrets(
 ):
     monkeypatch.setenv("API_TOKEN", "s3cret")
     command = stdio(script).command
-    target = Stdio(command, {"SEED": "7"}, cwd=str(tmp_path))
+    target = Stdio(command, {"SEED": "7"}, sandbox="none", cwd=str(tmp_path))
     async with McpConnection(target) as tools:
         *names, cwd = (await call(tools, "variables")).structured["result"]
     assert "SEED" in names

@@ -2,78 +2,63 @@
 
 A connection is entered and left by one task that it owns, because the SDK's cancel scopes must be
 left by the task that entered them, while an episode may be opened and closed by different ones.
-Knows nothing of tasks, episodes or sandboxes.
+Knows nothing of tasks, episodes or how a program is started.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-import os
-import shlex
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TextIO, cast
-from urllib.parse import urlsplit
+from typing import Any
 
 import anyio
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.stdio import get_default_environment, stdio_client
+import httpx2
+from mcp import Client, MCPError
+from mcp.client.session import IncomingMessage
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer
-from pydantic import ValidationError
+from mcp_types import (
+    CONNECTION_CLOSED,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ToolListChangedNotification,
+)
+from pydantic import TypeAdapter, ValidationError
 
 from agentsd.errors import ConfigError, InfraError
-from agentsd.tools.mcp_replies import reply_of, reply_of_error, spec_of
+from agentsd.tools.mcp_box import box_failure, launched
+from agentsd.tools.mcp_contact import Contact, difference
+from agentsd.tools.mcp_replies import may_be_unknown, reply_of, reply_of_error, spec_of
+from agentsd.tools.mcp_stdio import MAX_LINE_BYTES, ServerProcess, process_streams
+from agentsd.tools.mcp_targets import Http, Stdio, Target, check_target, expanded, label
 from agentsd.tools.results import refused
 from agentsd.types import ToolCall, ToolResult, ToolSpec
 
 CONNECT_S = 20.0
 """Default for start, handshake and list of tools. The SDK waits up to 10 s for the answer of an
-old server to a question that such a server does not know."""
+old server to a question that such a server does not know, at the first contact."""
 
 CALL_S = 30.0
 """Default deadline of one call."""
 
-STOP_S = 12.0
-"""How long a connection may take to end; the SDK's own escalation to SIGKILL takes up to 7 s."""
+STOP_S = 10.0
+"""How long a connection may take to end; a program without a sandbox gets 6 s at most."""
 
-MAX_EVENT_BYTES = 64 * 2**20
-"""Largest reply over HTTP; larger than any sensible result, so that the env can cut it."""
+HTTP_S = httpx2.Timeout(30.0, read=300.0)
+"""A server may hold a response open; our own deadlines are shorter."""
 
-STDERR_TAIL_BYTES = 2000
+MAX_PAGES = 100
+"""Pages of a list of tools; a list without end would never let an episode begin."""
 
-
-@dataclass(frozen=True, slots=True)
-class Stdio:
-    """A server that is started for the connection. It inherits no secrets: see ``env``."""
-
-    command: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Added to PATH, HOME, USER, LOGNAME, SHELL and TERM, the only variables it inherits."""
-    cwd: str | None = None
-
-    def __str__(self) -> str:
-        return shlex.join(self.command)
-
-
-@dataclass(frozen=True, slots=True)
-class Http:
-    """A server that runs already and speaks streamable HTTP."""
-
-    url: str
-
-    def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        host = parts.netloc.rpartition("@")[2]  # credentials and the query stay out of messages
-        return f"{parts.scheme}://{host}{parts.path}"
-
-
-Target = Stdio | Http | MCPServer
+REPLY: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
+    CallToolResult | InputRequiredResult
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +78,36 @@ class Limits:
 class McpConnection:
     """The tools of one server, from ``async with`` to its end. Single use.
 
-    Entering raises ``ConfigError`` when the command does not exist and ``InfraError`` when the
-    server does not come up within its deadline.
+    Entering raises ``ConfigError`` for a target that cannot be used on this machine, and
+    ``InfraError`` when the server does not come up within its deadline or, given the ``contact``
+    of earlier connections, offers other tools than they found.
     """
 
-    def __init__(self, target: Target, limits: Limits | None = None) -> None:
+    def __init__(
+        self, target: Target, limits: Limits | None = None, contact: Contact | None = None
+    ) -> None:
         self._target = target
         self._limits = limits or Limits()
-        self._label = target.name if isinstance(target, MCPServer) else str(target)
+        self._contact = contact or Contact()
         self._closing = asyncio.Event()
         self._ready = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
         self._client: Client | None = None
         self._specs: Sequence[ToolSpec] = ()
-        self._stderr: TextIO | None = None
+        self._server = ServerProcess()
+        self._is_list_stale = False
 
     async def __aenter__(self) -> Sequence[McpTool]:
         assert not self._closing.is_set(), "a connection is single use"
-        if isinstance(self._target, Stdio):
-            check_command(self._target)
-        self._stderr = cast(TextIO, tempfile.TemporaryFile("a+"))  # noqa: SIM115 - see _stop
+        check_target(self._target)
         self._owner = asyncio.create_task(self._own())
         try:
             await _first_of(self._owner, self._ready)
             if not self._ready.is_set():
-                raise InfraError(self._failure(self._owner))
-        finally:
-            if not self._ready.is_set():
-                await self._stop()
+                raise self._failure(self._owner)
+        except BaseException:
+            await self._stop()
+            raise
         return [McpTool(spec, self) for spec in self._specs]
 
     async def __aexit__(
@@ -131,50 +118,66 @@ class McpConnection:
     ) -> None:
         await self._stop()
 
+    def is_usable(self) -> bool:
+        """Whether the connection is open and, as far as can be seen, its server is there."""
+        is_open = self._owner is not None and not self._owner.done() and self._client is not None
+        return is_open and not self._server.has_ended() and not self._server.fault
+
     async def call(self, call: ToolCall) -> ToolResult:
         """Send one call. What the server answers is a value; ``InfraError`` when it cannot."""
-        if self._client is None:
-            raise InfraError(f"MCP server {self._label}: the connection is not open")
+        client = self._client
+        if client is None:
+            raise InfraError(f"MCP server {label(self._target)}: the connection is not open")
         is_listed = any(spec.name == call.name for spec in self._specs)
         # Not anyio's scope: that one waits for a sync tool of an in-process server to return.
         deadline = asyncio.timeout(self._limits.call_timeout_s)
         try:
             async with deadline:
-                reply = await self._client.call_tool(call.name, dict(call.arguments or {}))
+                result = await _answer(client, call, is_listed=is_listed)
+                if result.is_error and is_listed:
+                    await self._refuse_changed_tools(client, result)
+                return result
         except MCPError as error:
-            refusal = reply_of_error(call, error, is_listed=is_listed)
-            if refusal is None:
-                raise InfraError(self._blame(error)) from error
-            return refusal
+            raise self._blame(error) from error
         except (ValidationError, RuntimeError, OSError, anyio.ClosedResourceError) as error:
-            if not deadline.expired():
-                raise InfraError(self._blame(error)) from error
+            if isinstance(error, InfraError):
+                raise
+            if not deadline.expired() or self._server.has_ended():
+                raise self._blame(error) from error
             problem = f"{call.name} did not answer within {self._limits.call_timeout_s:g} s"
             return refused(call, problem, "timeout")
-        return reply_of(call, reply, is_listed=is_listed)
+
+    async def _refuse_changed_tools(self, client: Client, result: ToolResult) -> None:
+        """The policy is not at fault for a call that was right when the tools were offered."""
+        if self._is_list_stale or may_be_unknown(result):
+            self._is_list_stale = False
+            problem = difference(self._specs, await _list_tools(client))
+            if problem:
+                raise InfraError(
+                    f"MCP server {label(self._target)} changed its tools during the episode: "
+                    f"{problem}"
+                )
 
     async def _own(self) -> None:
         """Hold the connection: the only task that enters and leaves it."""
         with anyio.move_on_after(self._limits.connect_timeout_s) as scope:
             async with self._new_client() as client:
-                self._specs = await _list_tools(client)
+                self._specs = self._contact.learn(client, await _list_tools(client))
                 self._client = client
                 scope.deadline = math.inf
                 self._ready.set()
                 await self._closing.wait()
 
     def _new_client(self) -> Client:
-        match self._target:
-            case Stdio(command, env, cwd):
-                parameters = StdioServerParameters(
-                    command=command[0], args=list(command[1:]), env=dict(env), cwd=cwd
-                )
-                return Client(stdio_client(parameters, cast(TextIO, self._stderr)), cache=None)
-            case Http(url):
-                transport = streamable_http_client(url, max_sse_event_size=MAX_EVENT_BYTES)
-                return Client(transport, cache=None)
-            case server:
-                return Client(server, cache=None)
+        target = self._target
+        if not isinstance(target, MCPServer):
+            target = _streams(target, self._server)
+        return Client(
+            target, cache=None, mode=self._contact.mode, message_handler=self._on_notification
+        )
+
+    async def _on_notification(self, message: IncomingMessage) -> None:
+        self._is_list_stale |= isinstance(message, ToolListChangedNotification)
 
     async def _stop(self) -> None:
         """Let the owner leave, within ``STOP_S``; then abandon what will not end."""
@@ -189,34 +192,29 @@ class McpConnection:
         if owner.done() and not owner.cancelled():
             owner.exception()  # seen: a server that ends badly has answered all calls by now
         owner.cancel()
-        if self._stderr is not None:
-            self._stderr.close()
 
-    def _failure(self, owner: asyncio.Task[None]) -> str:
+    def _failure(self, owner: asyncio.Task[None]) -> ConfigError | InfraError:
         """Why the owner ended before the server was ready."""
+        if isinstance(self._target, Stdio):
+            refusal = box_failure(self._target, self._server.last_line())
+            if refusal is not None:
+                return refusal
         error = None if owner.cancelled() else owner.exception()
         if error is not None:
             return self._blame(error)
-        deadline_s = self._limits.connect_timeout_s
-        return (
-            f"MCP server {self._label} did not answer within {deadline_s:g} s{self._last_words()}"
-        )
+        problem = f"did not answer within {self._limits.connect_timeout_s:g} s"
+        return InfraError(f"MCP server {label(self._target)} {problem}{self._server.last_words()}")
 
-    def _blame(self, error: BaseException) -> str:
+    def _blame(self, error: BaseException) -> ConfigError | InfraError:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return f"MCP server {self._label}: {reason}{self._last_words()}"
-
-    def _last_words(self) -> str:
-        """The last line that the server wrote to its standard error."""
-        if self._stderr is None or self._stderr.closed:
-            return ""
-        size = os.fstat(self._stderr.fileno()).st_size
-        start = max(0, size - STDERR_TAIL_BYTES)
-        tail = os.pread(self._stderr.fileno(), STDERR_TAIL_BYTES, start).decode(errors="replace")
-        lines = [line.strip() for line in tail.splitlines() if line.strip()]
-        return f"; it said: {lines[-1]}" if lines else ""
+        if isinstance(error, ConfigError):
+            return error
+        reason = self._server.fault or " ".join(str(error).split()) or type(error).__name__
+        is_gone = isinstance(error, MCPError) and error.code == CONNECTION_CLOSED
+        if is_gone and not self._ready.is_set() and not self._server.fault:
+            reason = "it ended before it spoke MCP"
+        return InfraError(f"MCP server {label(self._target)}: {reason}{self._server.last_words()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,21 +229,6 @@ class McpTool:
         return await self.connection.call(call)
 
 
-def check_command(target: Stdio) -> None:
-    """Refuse a command that cannot be started. Raises ``ConfigError`` in one line."""
-    if not target.command:
-        raise ConfigError("an MCP server command is a list of words, got an empty one")
-    program = target.command[0]
-    if target.cwd is not None and not Path(target.cwd).is_dir():
-        raise ConfigError(f"MCP server {target}: the working directory {target.cwd} does not exist")
-    path = (get_default_environment() | dict(target.env)).get("PATH")
-    is_path = os.sep in program
-    found = shutil.which(Path(target.cwd or ".", program) if is_path else program, path=path)
-    if found is None:
-        where = "it is not an executable file" if is_path else "it is not on the PATH"
-        raise ConfigError(f"MCP server command {program!r} was not found: {where}")
-
-
 async def probe(target: Target, limits: Limits | None = None) -> Sequence[ToolSpec]:
     """Start the server once, before anything depends on it, and list its tools.
 
@@ -256,6 +239,39 @@ async def probe(target: Target, limits: Limits | None = None) -> Sequence[ToolSp
             return [tool.spec for tool in tools]
     except InfraError as error:
         raise ConfigError(str(error)) from error
+
+
+@contextlib.asynccontextmanager
+async def _streams(target: Stdio | Http, server: ServerProcess) -> AsyncGenerator[Any]:
+    """The two streams that a client of the SDK speaks through."""
+    if isinstance(target, Stdio):
+        async with launched(target) as launch, process_streams(launch, server) as streams:
+            yield streams
+        return
+    headers = expanded(target.headers)
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=HTTP_S) as http,
+        streamable_http_client(
+            target.url, http_client=http, max_sse_event_size=MAX_LINE_BYTES
+        ) as streams,
+    ):
+        yield streams
+
+
+async def _answer(client: Client, call: ToolCall, *, is_listed: bool) -> ToolResult:
+    """What the server says to a call. Raises ``MCPError`` when the error is not the call's."""
+    parameters = CallToolRequestParams(name=call.name, arguments=dict(call.arguments or {}))
+    try:
+        # Not Client.call_tool: it throws away a reply that breaks the tool's own output schema.
+        reply = await client.session.send_request(CallToolRequest(params=parameters), REPLY)
+    except MCPError as error:
+        refusal = reply_of_error(call, error, is_listed=is_listed)
+        if refusal is None:
+            raise
+        return refusal
+    if isinstance(reply, InputRequiredResult):
+        return refused(call, f"{call.name} asks for input, which nobody can give", "tool")
+    return reply_of(call, reply, is_listed=is_listed)
 
 
 async def _first_of(owner: asyncio.Task[None], ready: asyncio.Event) -> None:
@@ -270,9 +286,10 @@ async def _first_of(owner: asyncio.Task[None], ready: asyncio.Event) -> None:
 async def _list_tools(client: Client) -> list[ToolSpec]:
     specs: list[ToolSpec] = []
     cursor: str | None = None
-    while True:
+    for _ in range(MAX_PAGES):
         page = await client.list_tools(cursor=cursor)
         specs += [spec_of(listed) for listed in page.tools]
         cursor = page.next_cursor
         if cursor is None:
             return specs
+    raise InfraError(f"its list of tools has more than {MAX_PAGES} pages")

@@ -41,8 +41,10 @@ INFRA_CODES = frozenset(
 )
 """The connection or the server failed, not the call."""
 
-TYPESCRIPT_REFUSAL = f"MCP error {INVALID_PARAMS}"
-"""How TypeScript servers begin a refusal that Python servers send as a protocol error."""
+REFUSALS = (f"MCP error {INVALID_PARAMS}", "Input validation error: ")
+"""How TypeScript servers, and older Python ones, begin a refusal of the arguments."""
+
+UNKNOWN_TOOL = "unknown tool"
 
 
 def spec_of(listed: Tool) -> ToolSpec:
@@ -52,16 +54,38 @@ def spec_of(listed: Tool) -> ToolSpec:
 
 
 def reply_of(call: ToolCall, reply: CallToolResult, *, is_listed: bool) -> ToolResult:
-    """The server's reply. A refusal is the tool's own, unless it says that the call was wrong."""
+    """The server's reply. A refusal is the tool's own, unless it says that the call was wrong.
+
+    Some servers send a refusal as a success. It is read as what it says where its wording belongs
+    to the protocol's own libraries; a text that only begins with ``Error`` may be what was asked
+    for, and stays a success.
+    """
     content = "\n".join(_text(block) for block in reply.content)
     if not reply.content and reply.structured_content is not None:
         content = to_json(reply.structured_content).decode()
-    if not reply.is_error:
+    if not reply.is_error and not _is_refusal(call, content, reply):
         return ToolResult(call.id, content, structured=reply.structured_content)
     if not is_listed:
-        return refused(call, f"unknown tool {call.name}", "policy")
-    error_class = "policy" if content.startswith(TYPESCRIPT_REFUSAL) else "tool"
+        return refused(call, f"{UNKNOWN_TOOL} {call.name}", "policy")
+    error_class = "policy" if content.startswith(REFUSALS) else "tool"
     return ToolResult(call.id, content, reply.structured_content, True, error_class)
+
+
+def _is_refusal(call: ToolCall, content: str, reply: CallToolResult) -> bool:
+    """Whether a success is a library's own sentence about a call that failed."""
+    sentences = (
+        *REFUSALS,
+        f"Error executing tool {call.name}: ",
+        f"Unknown tool: {call.name}",
+        f"Tool {call.name} not found",
+    )
+    return reply.structured_content is None and content.startswith(sentences)
+
+
+def may_be_unknown(result: ToolResult) -> bool:
+    """Whether a refusal may mean that the server has no such tool, or not in that form."""
+    text = result.content[:200].lower()
+    return result.error_class == "policy" or UNKNOWN_TOOL in text or "not found" in text
 
 
 def reply_of_error(call: ToolCall, error: MCPError, *, is_listed: bool) -> ToolResult | None:
@@ -69,7 +93,7 @@ def reply_of_error(call: ToolCall, error: MCPError, *, is_listed: bool) -> ToolR
     if error.code in INFRA_CODES:
         return None
     if error.code == INVALID_PARAMS:
-        problem = error.message if is_listed else f"unknown tool {call.name}"
+        problem = error.message if is_listed else f"{UNKNOWN_TOOL} {call.name}"
         return refused(call, problem, "policy")
     return refused(call, error.message, "tool")
 

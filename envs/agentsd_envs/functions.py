@@ -22,7 +22,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agentsd.errors import ConfigError
-from agentsd.interfaces import Env, Tool
+from agentsd.interfaces import Env, Snapshots, Tool
+from agentsd.snapshots import SnapshotEnv
 from agentsd.tasks import TaskInput, TaskSplits, as_splits
 from agentsd.tools.env import Grade, TaskGrade, ToolEnv, grade_of, opening, tools_by_name
 from agentsd.tools.results import MAX_RESULT_BYTES
@@ -31,10 +32,12 @@ from agentsd.types import Task
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """The tools of one episode and a grade that can read their final state."""
+    """The tools of one episode, a grade that can read their final state, and that state."""
 
     tools: Sequence[Tool]
-    grade: Grade
+    grade: Grade | None = None
+    state: Snapshots | None = None
+    """What the tools act on, where it can be copied (``JsonState``): then episodes can rewind."""
 
 
 MakeTools = Callable[[Task], Sequence[Tool] | Kit]
@@ -57,13 +60,14 @@ class FunctionTaskset:
     def env(self, task: Task) -> Env:
         """A fresh environment; tools with state are made here, so no two episodes share it."""
         made = self.make_tools(task)
-        kit_grade = made.grade if isinstance(made, Kit) else None
-        return ToolEnv(
-            contextlib.nullcontext(made.tools if isinstance(made, Kit) else made),
+        kit = made if isinstance(made, Kit) else Kit(made)
+        env = ToolEnv(
+            contextlib.nullcontext(kit.tools),
             opening(task, self.system),
-            grade=kit_grade or grade_of(task, self.grade),
+            grade=kit.grade or grade_of(task, self.grade),
             max_result_bytes=self.max_result_bytes,
         )
+        return env if kit.state is None else SnapshotEnv(env, kit.state)
 
 
 def taskset(

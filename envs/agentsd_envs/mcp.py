@@ -1,67 +1,26 @@
 """Any MCP server as an environment, without code: name the server and the tasks.
 
-Every episode gets a server process or connection of its own. Knows nothing of the protocol.
+Every episode gets a server process or connection of its own; a process runs in a sandbox, unless
+the recipe trusts it. Knows nothing of the protocol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp.server import MCPServer
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
-
-from agentsd.errors import ConfigError
 from agentsd.interfaces import Env
 from agentsd.tasks import TaskInput, TaskSplits, as_splits
-from agentsd.tools.env import TaskGrade, ToolEnv, grade_of, opening
-from agentsd.tools.mcp import (
-    CALL_S,
-    CONNECT_S,
-    Http,
-    Limits,
-    McpConnection,
-    Stdio,
-    Target,
-    check_command,
-)
-from agentsd.tools.results import MAX_RESULT_BYTES, MIN_RESULT_BYTES
-from agentsd.types import Task
-
-WAYS = ("command", "url", "server")
-
-
-class ServerOptions(BaseModel):
-    """How to reach the server: exactly one of ``command``, ``url`` and ``server``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    command: list[str] | None = Field(default=None, min_length=1)
-    """Started for every episode; talks over stdin and stdout."""
-    env: dict[str, str] = Field(default_factory=dict)
-    """Variables of the command, besides PATH and the like: it inherits no secrets."""
-    cwd: str | None = None
-    """Working directory of the command."""
-    url: str | None = Field(default=None, pattern=r"^https?://")
-    """A server that runs already and speaks streamable HTTP. All episodes share its state."""
-    server: Callable[[Task], MCPServer] | None = None
-    """Makes the server of one episode in this process."""
-    connect_timeout_s: PositiveFloat = CONNECT_S
-    """Start, handshake and list of tools."""
-    call_timeout_s: PositiveFloat = CALL_S
-    """One call."""
-    max_result_bytes: int = Field(default=MAX_RESULT_BYTES, ge=MIN_RESULT_BYTES)
-    """Longer results are cut."""
-
-    def target(self, task: Task) -> Target:
-        """What to connect to for one episode of ``task``."""
-        if self.command is not None:
-            return Stdio(self.command, self.env, self.cwd)
-        if self.url is not None:
-            return Http(self.url)
-        assert self.server is not None
-        return self.server(task)
+from agentsd.tools.env import TaskGrade, ToolEnv, ToolSource, grade_of, opening
+from agentsd.tools.mcp import McpConnection
+from agentsd.tools.mcp_contact import Contact
+from agentsd.tools.mcp_options import ServerOptions, server_options
+from agentsd.tools.mcp_pool import WarmServers, warm_servers
+from agentsd.tools.mcp_targets import Target
+from agentsd.tools.projection import offered
+from agentsd.types import Message, Outcome, Task, ToolCall, ToolResult, ToolSpec, Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +31,9 @@ class McpTaskset:
     server: ServerOptions
     system: str
     grade: TaskGrade | None
+    contact: Contact = field(default_factory=Contact)
+    """What the first connection learned about a server that all episodes share or start alike."""
+    warm: WarmServers | None = None
 
     def tasks(self, split: str) -> Sequence[Task]:
         """The tasks of a split. Raises ``ConfigError`` when it has none."""
@@ -79,13 +41,62 @@ class McpTaskset:
 
     def env(self, task: Task) -> Env:
         """A fresh environment; opening it starts or reaches the server."""
-        limits = Limits(self.server.connect_timeout_s, self.server.call_timeout_s)
-        return ToolEnv(
-            McpConnection(self.server.target(task), limits),
+        source: ToolSource = self._connection(task) if self.warm is None else self.warm.source()
+        inner = ToolEnv(
+            source,
             opening(task, self.system),
             grade=grade_of(task, self.grade),
             max_result_bytes=self.server.max_result_bytes,
         )
+        return McpEnv(inner)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[McpTaskset]:
+        """The same tasks, with ``warm`` servers kept started until the context ends."""
+        target = self.server.target()
+        if self.server.warm == 0 or target is None:
+            yield self
+            return
+        async with warm_servers(lambda: self._connect(target), self.server.warm) as servers:
+            yield replace(self, warm=servers)
+
+    def _connection(self, task: Task) -> McpConnection:
+        target = self.server.target()
+        if target is not None:
+            return self._connect(target)
+        assert self.server.server is not None
+        return McpConnection(self.server.server(task), self.server.deadlines())
+
+    def _connect(self, target: Target) -> McpConnection:
+        return McpConnection(target, self.server.deadlines(), self.contact)
+
+
+@dataclass(frozen=True, slots=True)
+class McpEnv:
+    """Implements ``Env``: offers tools in the strict form; their own schemas judge the calls."""
+
+    inner: ToolEnv
+
+    @property
+    def tools(self) -> Sequence[ToolSpec]:
+        """What the policy is offered; empty before ``open``."""
+        return tuple(offered(spec) for spec in self.inner.tools)
+
+    async def open(self) -> Sequence[Message]:
+        """Start or reach the server. Raises ``InfraError``; ``ConfigError`` on bad tools."""
+        return await self.inner.open()
+
+    async def call(self, call: ToolCall) -> ToolResult:
+        """Answer one call. Raises only ``InfraError``."""
+        return await self.inner.call(call)
+
+    async def grade(self, trajectory: Trajectory) -> Outcome | None:
+        """Judge the final state, if the taskset has a grade."""
+        return await self.inner.grade(trajectory)
+
+    async def close(self) -> None:
+        """End the connection, and the server that was started for it. Idempotent."""
+        await self.inner.close()
 
 
 def taskset(
@@ -96,22 +107,4 @@ def taskset(
     ``grade(task, trajectory)`` gives an ``Outcome``, a score or None; without one, trajectories
     are unscored. Raises ``ConfigError``, also when the command does not exist.
     """
-    options = _options(server)
-    if options.command is not None:
-        check_command(Stdio(options.command, options.env, options.cwd))
-    return McpTaskset(as_splits(tasks), options, system, grade)
-
-
-def _options(server: dict[str, Any]) -> ServerOptions:
-    try:
-        options = ServerOptions(**server)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(ServerOptions.model_fields)
-        raise ConfigError(f"mcp: option {name}: {first['msg']}; options: {known}") from error
-    given = [way for way in WAYS if getattr(options, way) is not None]
-    if len(given) != 1:
-        got = ", ".join(given) or "none"
-        raise ConfigError(f"mcp: give exactly one of {', '.join(WAYS)}; got {got}")
-    return options
+    return McpTaskset(as_splits(tasks), server_options(server), system, grade)

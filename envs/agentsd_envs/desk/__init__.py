@@ -12,11 +12,13 @@ from pathlib import Path
 
 from agentsd.errors import ConfigError
 from agentsd.interfaces import Env
+from agentsd.snapshots import SnapshotEnv
 from agentsd.tools.env import ToolEnv, opening
 from agentsd.tools.mcp import McpConnection
 from agentsd.types import Outcome, Task, Trajectory
 from agentsd_envs.desk.expert import solved_state
 from agentsd_envs.desk.server import desk_server
+from agentsd_envs.desk.state import state_of
 from agentsd_envs.desk.tasks import LEVELS, PER_LEVEL, desk_tasks
 from agentsd_envs.desk.world import World, world_from
 
@@ -33,13 +35,14 @@ class DeskTaskset:
         return desk_tasks(split, self.count, self.levels)
 
     def env(self, task: Task) -> Env:
-        """A fresh desk behind an MCP server of its own."""
+        """A fresh desk behind an MCP server of its own; implements ``Snapshots`` too."""
         world = world_from(task.data["world"])
 
         async def grade(trajectory: Trajectory) -> Outcome:
             return _graded(task, world)
 
-        return ToolEnv(McpConnection(desk_server(world)), opening(task), grade=grade)
+        tools = ToolEnv(McpConnection(desk_server(world)), opening(task), grade=grade)
+        return SnapshotEnv(tools, state_of(world))
 
 
 def taskset(*, count: int | None = None, levels: Sequence[int] = LEVELS) -> DeskTaskset:
