@@ -1,0 +1,1 @@
+"""Evaluate arithmetic written as text, with variables and functions."""
