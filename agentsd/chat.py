@@ -162,7 +162,7 @@ class Chat:
 
         They stand at the front of nearly every template, and rendering them is most of the work.
         """
-        roles = tuple(message.role for message in new_messages)
+        roles: tuple[Role, ...] = tuple(message.role for message in new_messages)
         shape: Shape = (tuple(spec.name for spec in tools), roles, len(calls))
         if shape not in self._tools_matter:
             self._tools_matter[shape] = self._tools_change_text(new_messages, calls, tools)

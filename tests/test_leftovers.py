@@ -37,7 +37,8 @@ def run() -> Iterator[str]:
     """A label of this test only; what still carries it at the end is removed."""
     label = f"test-{uuid.uuid4().hex[:8]}"
     yield label
-    asyncio.run(leftovers.sweep(label, with_images=True))
+    for left in (label, f"{label}-other"):
+        asyncio.run(leftovers.sweep(left, with_images=True))
 
 
 def crash(daemon: Daemon, run: str) -> str:
@@ -72,7 +73,6 @@ def test_containers_of_the_run_are_removed_with_their_volumes(daemon: Daemon, ru
     assert swept.removed == (f"container {container_id[:12]}",)
     assert labelled(daemon, run) == ([], [])
     assert labelled(daemon, f"{run}-other")[0] == [other_id]
-    asyncio.run(leftovers.sweep(f"{run}-other"))
 
 
 @pytest.mark.docker

@@ -255,20 +255,33 @@ while True:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize(
-    "code",
-    [
-        "hold = [b'x' * 2**20 for _ in range(1000)]",
-        "import os\nfor _ in range(6): os.fork()\nhold = b'x' * (40 * 2**20)\nos.wait()",
-    ],
-    ids=["one process", "many processes"],
-)
-def test_too_much_memory_kills_the_command_and_not_the_box(
-    backend: DockerBackend, code: str
-) -> None:
+def test_too_much_memory_kills_the_command_and_not_the_box(backend: DockerBackend) -> None:
     async def job(box: DockerBox) -> None:
-        result = await python(box, code)
-        assert result.exit_code != 0
+        result = await python(box, "hold = [b'x' * 2**20 for _ in range(1000)]")
+        assert result.exit_code == 128 + 9
+        assert (await box.exec(["true"], timeout_s=SLOW)).exit_code == 0
+
+    in_a_box(backend, job)
+
+
+@pytest.mark.docker
+def test_memory_is_counted_over_all_processes(backend: DockerBackend) -> None:
+    code = """
+import os, time
+children = []
+for _ in range(6):
+    child = os.fork()
+    if child == 0:
+        hold = b"x" * (50 * 2**20)
+        time.sleep(5)
+        os._exit(0)
+    children.append(child)
+print([os.waitpid(child, 0)[1] for child in children])
+"""
+
+    async def job(box: DockerBox) -> None:
+        result = await python(box, code)  # 300 MiB, of 192
+        assert b"9" in result.stdout or result.exit_code == 128 + 9
         assert (await box.exec(["true"], timeout_s=SLOW)).exit_code == 0
 
     in_a_box(backend, job)
@@ -513,6 +526,26 @@ def test_many_boxes_at_once_each_keep_to_themselves(backend: DockerBackend) -> N
         return await asyncio.gather(*(one(number) for number in range(12)))
 
     assert asyncio.run(run()) == [str(number).encode() for number in range(12)]
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("after_s", [0.001, 0.01, 0.03, 0.1, 0.3])
+def test_a_cancelled_opening_leaves_no_container(backend: DockerBackend, after_s: float) -> None:
+    run = f"cancelled-{after_s}"
+
+    async def main() -> None:
+        async def enter() -> None:
+            async with backend.box(BoxSpec(limits=SMALL, run=run)):
+                await asyncio.sleep(SLOW)
+
+        task = asyncio.ensure_future(enter())
+        await asyncio.sleep(after_s)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert container_ids(run) == []
 
 
 @pytest.mark.docker

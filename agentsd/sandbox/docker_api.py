@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -94,15 +94,13 @@ class Daemon:
         self._connecting = threading.Lock()
         self._client: APIClient | None = None
 
-    async def call(
-        self, function: Callable[[APIClient], T], *, abandon_on_cancel: bool = False
-    ) -> T:
-        """Run ``function`` in a thread. A cancelled caller waits for it, unless told to abandon it.
+    async def call(self, function: Callable[[APIClient], T]) -> T:
+        """Run ``function`` in a thread; it goes on there when the caller is cancelled.
 
         Raises ``DaemonRefusedError``, or ``InfraError`` for a daemon that cannot be reached.
         """
         return await anyio.to_thread.run_sync(
-            self._call, function, abandon_on_cancel=abandon_on_cancel, limiter=self._limiter
+            self._call, function, abandon_on_cancel=True, limiter=self._limiter
         )
 
     def _call(self, function: Callable[[APIClient], T]) -> T:
@@ -169,6 +167,21 @@ class Daemon:
         except (OSError, EOFError, ValueError, IndexError, asyncio.LimitOverrunError) as error:
             raise InfraError(f"docker daemon at {self.url}: {first_line(error)}") from error
         raise DaemonRefusedError(status, message_in(text))
+
+
+async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
+    """Await a step that must not be torn, such as one whose result has to be removed again.
+
+    A task that is cancelled meanwhile is cancelled after it.
+    """
+    task = asyncio.create_task(step)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # seen: the cancellation goes first
+        raise
 
 
 def message_in(text: str) -> str:

@@ -16,11 +16,9 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import anyio
-
 from agentsd.boxes import MIB, BoxLimits, ExecResult
 from agentsd.errors import ConfigError, InfraError
-from agentsd.sandbox.docker_api import Daemon, DaemonRefusedError
+from agentsd.sandbox.docker_api import Daemon, DaemonRefusedError, to_the_end
 from agentsd.sandbox.docker_container import CONFLICT, GONE, Container
 from agentsd.sandbox.docker_files import check_path, os_error, owned_by_the_box
 from agentsd.sandbox.docker_options import COMMAND_USER, WORKDIR
@@ -191,7 +189,7 @@ class DockerBox:
                 is_over = code is not None and code < 128
             finally:
                 if not is_over:
-                    await self._sweep()
+                    await to_the_end(self._sweep())
             seconds = time.monotonic() - start
         kept = bytes(output.stdout), bytes(output.stderr)
         return ExecResult(code, *kept, output.truncated_bytes, seconds)
@@ -230,11 +228,10 @@ class DockerBox:
 
     async def _sweep(self) -> None:
         """End every process of the commands' user, in a fresh container if they resist."""
-        with anyio.CancelScope(shield=True):
-            for _ in range(NUM_SWEEPS):
-                if await self._swept():
-                    return
-            await self._container.replace(self._most_bytes)
+        for _ in range(NUM_SWEEPS):
+            if await self._swept():
+                return
+        await self._container.replace(self._most_bytes)
 
     async def _swept(self) -> bool:
         """One attempt. The command may have killed the sweeper, or left it no room to start."""

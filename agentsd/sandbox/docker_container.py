@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from agentsd.errors import ConfigError, InfraError
-from agentsd.sandbox.docker_api import CALL_TIMEOUT_S, Daemon, DaemonRefusedError
+from agentsd.sandbox.docker_api import CALL_TIMEOUT_S, Daemon, DaemonRefusedError, to_the_end
 from agentsd.sandbox.docker_options import WORKDIR
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Container:
         """Make and start it. Raises ``ConfigError`` for what the daemon refuses to make."""
         async with self._starting:
             try:
-                await self._create()
+                # A container made while this task is cancelled would else never be removed.
+                await to_the_end(self._create())
                 path = f"/containers/{self.id}/attach?stream=1&stdin=1"
                 _, self._holder = await self._daemon.hijack(path, {})
                 await self._start()
@@ -60,8 +61,7 @@ class Container:
         with anyio.move_on_after(CLOSE_S, shield=True):
             try:
                 await self._daemon.call(
-                    lambda api: api.remove_container(container_id, v=True, force=True),
-                    abandon_on_cancel=True,
+                    lambda api: api.remove_container(container_id, v=True, force=True)
                 )
             except DaemonRefusedError as error:
                 if error.status not in (GONE, CONFLICT):  # a conflict: it is being removed
@@ -88,12 +88,10 @@ class Container:
 
     async def _create(self) -> None:
         try:
-            # Shielded: a container made while this task is cancelled would never be removed.
-            with anyio.CancelScope(shield=True):
-                made = await self._daemon.call(
-                    lambda api: api.create_container_from_config(self._config)
-                )
-                self.id = made["Id"]
+            made = await self._daemon.call(
+                lambda api: api.create_container_from_config(self._config)
+            )
+            self.id = made["Id"]
         except DaemonRefusedError as error:
             if error.status == 400:
                 raise ConfigError(f"docker box: {error.explanation}") from error

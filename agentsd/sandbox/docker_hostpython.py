@@ -21,7 +21,7 @@ from pathlib import Path
 
 from agentsd.errors import ConfigError
 
-FORMAT = 1
+FORMAT = 2
 """Part of the fingerprint: to be raised when the archive is built differently."""
 TESTS_AND_TOOLS = ("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3")
 LEFT_OUT = frozenset([*TESTS_AND_TOOLS, "site-packages", "dist-packages"])

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from agentsd.errors import ConfigError
-from agentsd.sandbox.docker_api import Daemon, DaemonRefusedError
+from agentsd.sandbox.docker_api import Daemon, DaemonRefusedError, to_the_end
 from agentsd.sandbox.docker_hostpython import find_host_python, write_root
-from agentsd.sandbox.docker_options import RUN_LABEL
+from agentsd.sandbox.docker_options import BUILDER_LABEL
 
 HOST_IMAGE, BUILT_IMAGE = "agentsd-host-python", "agentsd-built"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,15 +48,19 @@ async def named_image(daemon: Daemon, name: str) -> Image:
 
 async def check_shell(daemon: Daemon, image: Image) -> None:
     """Raise ``ConfigError`` for an image without the shell that every box needs."""
+    await to_the_end(_check_shell(daemon, image))
+
+
+async def _check_shell(daemon: Daemon, image: Image) -> None:
+    """Look for the shell in a container that is made and never started."""
     config = {"Image": image.id, "Entrypoint": ["/bin/sh"], "NetworkDisabled": True}
-    with anyio.CancelScope(shield=True):  # else a cancelled task would leave the container
-        made = await daemon.call(lambda api: api.create_container_from_config(config))
-        try:
-            await daemon.call(lambda api: _drop(api.get_archive(made["Id"], "/bin/sh")[0]))
-        except DaemonRefusedError as error:
-            raise ConfigError(f"docker image {image.id} has no /bin/sh: a box needs it") from error
-        finally:
-            await daemon.call(lambda api: api.remove_container(made["Id"], v=True))
+    made = await daemon.call(lambda api: api.create_container_from_config(config))
+    try:
+        await daemon.call(lambda api: _drop(api.get_archive(made["Id"], "/bin/sh")[0]))
+    except DaemonRefusedError as error:
+        raise ConfigError(f"docker image {image.id} has no /bin/sh: a box needs it") from error
+    finally:
+        await daemon.call(lambda api: api.remove_container(made["Id"], v=True))
 
 
 def _drop(chunks: Iterable[bytes]) -> None:
@@ -77,7 +80,7 @@ async def host_python_image(daemon: Daemon, run: str = "default") -> str:
         with tempfile.TemporaryDirectory(prefix="agentsd-image-") as folder:
             path = Path(folder, "root.tar")
             await anyio.to_thread.run_sync(write_root, host, path)
-            changes = [f"ENV PATH={PATH}", f'LABEL {RUN_LABEL}="{run}"']
+            changes = [f"ENV PATH={PATH}", f'LABEL {BUILDER_LABEL}="{run}"']
             await daemon.call(
                 lambda api: api.import_image_from_file(
                     str(path), repository=HOST_IMAGE, tag=host.fingerprint, changes=changes
@@ -120,7 +123,7 @@ def _build(api: Any, folder: Path, run: str) -> Iterable[dict[str, Any]]:
         forcerm=True,
         decode=True,
         network_mode="none",
-        labels={RUN_LABEL: run},
+        labels={BUILDER_LABEL: run},
         timeout=BUILD_TIMEOUT_S,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agentsd.sandbox.docker_api import Daemon, DaemonRefusedError
 from agentsd.sandbox.docker_container import CONFLICT, GONE
-from agentsd.sandbox.docker_options import RUN_LABEL
+from agentsd.sandbox.docker_options import BUILDER_LABEL, RUN_LABEL
 
 
 async def remove_left_over(
@@ -24,7 +24,8 @@ async def remove_left_over(
     volumes = await daemon.call(lambda api: api.volumes(filters=filters))
     removed += [await _volume(daemon, found["Name"]) for found in volumes["Volumes"] or ()]
     if with_images:
-        images = await daemon.call(lambda api: api.images(filters=filters))
+        built = {"label": f"{BUILDER_LABEL}={run}"}
+        images = await daemon.call(lambda api: api.images(filters=built))
         removed += [await _image(daemon, found["Id"], found["RepoTags"]) for found in images]
     return [name for name in removed if name]
 

@@ -18,6 +18,8 @@ COMMAND_USER = "1000:1000"
 KEEPER_USER = "65534:65534"
 WORKDIR = "/work"
 RUN_LABEL, EXPIRES_LABEL = "agentsd.run", "agentsd.expires"
+BUILDER_LABEL = "agentsd.built-by"
+"""Of images. Every container of an image inherits its labels, so it must not be ``RUN_LABEL``."""
 NUM_OWN_PROCESSES = 5
 """init, the keeper with its timer (two processes), and the shell around a command."""
 MAX_SHM_BYTES = 64 * MIB
