@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from agentsd.cli_machine import doctor, gc
 from agentsd.errors import AgentsdError, UsageError
 
 PATH = click.Path(path_type=Path)
@@ -43,6 +44,10 @@ def main() -> None:
 @click.version_option(package_name="agentsd")
 def cli() -> None:
     """Train tool-using language models by targeted on-policy self-distillation."""
+
+
+cli.add_command(doctor)
+cli.add_command(gc)
 
 
 @cli.command()

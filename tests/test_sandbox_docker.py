@@ -592,6 +592,7 @@ asyncio.run(main())
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("backend")
 def test_a_box_ends_with_its_lifetime() -> None:
     async def run() -> None:
         async with DockerBackend(lifetime_s=2.0).box(BoxSpec(limits=SMALL)) as box:
