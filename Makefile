@@ -31,6 +31,9 @@ format: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/one_pass.py
+	$(BIN)/python benchmarks/rollout.py
+	$(BIN)/python benchmarks/sandboxes.py
+	$(BIN)/python benchmarks/mcp_servers.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache dist build
