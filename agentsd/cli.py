@@ -269,10 +269,11 @@ def env_from_mcp(command: tuple[str, ...], url: str | None, options: tuple[str, 
 
 
 def _run(job: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine; a group of one error is that error."""
+    """Run a coroutine; of a group of errors that users can read, the first one speaks."""
     try:
         return asyncio.run(job)
     except ExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from errors
+        first = errors.exceptions[0]
+        if len(errors.exceptions) == 1 or errors.split(AgentsdError)[1] is None:
+            raise first from errors
         raise

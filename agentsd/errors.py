@@ -5,6 +5,7 @@
     │   ├── ConfigError       a recipe, an option, a registry name
     │   └── DataError         a trajectory, task or findings file
     ├── TokenError            token space refused: re-rendering, or a span that is not exact
+    ├── StorageError          a file cannot be written: what was written before is kept
     └── InfraError            a server, sandbox or engine failed: the episode is void
 
 Knows nothing of how an error is shown; ``cli`` does that.
@@ -29,6 +30,10 @@ class DataError(UsageError):
 
 class TokenError(AgentsdError, ValueError):
     """Token ids would no longer be the source of truth, or text does not map to tokens exactly."""
+
+
+class StorageError(AgentsdError, RuntimeError):
+    """A file cannot be written, the disk is full for instance; whole lines before it are kept."""
 
 
 class InfraError(AgentsdError, RuntimeError):

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from agentsd.errors import DataError
+from agentsd.errors import DataError, StorageError
 
 Write = Callable[[Mapping[str, Any]], None]
-"""Writes one object as one line. Raises ``DataError`` for what JSON cannot hold."""
+"""Writes one object as one line. Raises ``DataError`` for what JSON cannot hold, ``StorageError``
+when the disk is full or the like; then nothing of the line stays."""
 
 TAIL_BLOCK = 65536
 
@@ -66,9 +67,10 @@ def appending(path: Path, *, durable: bool = False) -> Iterator[Write]:
     last line is cut off first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    # Unbuffered: a line that failed is not tried again when the file is closed.
+    with path.open("a+b", buffering=0) as file:
         _mend_tail(file, path)
-        yield _writer(file, flush=True, durable=durable)
+        yield _writer(file, path, durable=durable)
 
 
 @contextlib.contextmanager
@@ -83,24 +85,39 @@ def replacing(path: Path) -> Iterator[Write]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
-        with partial.open("wb") as file:
-            yield _writer(file, flush=False, durable=False)
-            file.flush()
+        with partial.open("wb", buffering=0) as file:
+            yield _writer(file, path, durable=False)
             os.fsync(file.fileno())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _writer(file: IO[bytes], *, flush: bool, durable: bool) -> Write:
+def _writer(file: IO[bytes], path: Path, *, durable: bool) -> Write:
     def write(value: Mapping[str, Any]) -> None:
-        file.write(encode(value) + b"\n")
-        if flush:
-            file.flush()
-        if durable:
-            os.fsync(file.fileno())
+        line = encode(value) + b"\n"
+        try:
+            _write_whole(file, line)
+            if durable:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(
+                f"cannot write {path}: {error.strerror}; the lines before are kept"
+            ) from error
 
     return write
+
+
+def _write_whole(file: IO[bytes], line: bytes) -> None:
+    """All of the line or, when the disk is full, nothing of it. Raises ``OSError``."""
+    start = file.seek(0, os.SEEK_END)
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

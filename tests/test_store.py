@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -302,3 +304,32 @@ def test_findings_on_a_trajectory_that_has_changed_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"f\.jsonl:1: trajectory t0 has changed"):
         list(store.read_findings(path, {"t0": store.content_hash(changed)}))
     assert list(store.read_findings(path, {"t1": "of another"})) == [FINDING]
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from agentsd.errors import StorageError
+from agentsd.jsonl import appending
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+with appending(Path(sys.argv[1])) as write:
+    try:
+        for number in range(100):
+            write({"number": number, "pad": "x" * 10})
+    except StorageError as error:
+        print(error)
+"""
+
+
+def test_a_line_for_which_there_is_no_room_leaves_nothing_and_keeps_the_lines_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True
+    )
+    assert f"cannot write {path}" in done.stdout
+    # {"number":0,"pad":"xxxxxxxxxx"} and its newline are 32 bytes: three lines fit into 100.
+    assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == [0, 1, 2]
+    assert path.stat().st_size == 96
