@@ -18,7 +18,7 @@ from safetensors.torch import load_model
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from agentsd.errors import DataError
+from agentsd.errors import DataError, StorageError
 
 KEPT = 2
 """Checkpoints that stay; older ones are removed once a newer one is complete."""
@@ -36,16 +36,26 @@ class Checkpoint:
 def save(
     folder: Path, step: int, model: PreTrainedModel, tokenizer: Any, optimizer: Optimizer
 ) -> Checkpoint:
-    """Write ``folder/step-NNNNN``; a kill at any moment leaves the older ones whole."""
+    """Write ``folder/step-NNNNN``; a kill at any moment leaves the older ones whole.
+
+    Raises ``StorageError`` when the disk is full; the older ones stay.
+    """
     final = folder / f"step-{step:05d}"
     partial = folder / f".partial-{step:05d}"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    torch.save(optimizer.state_dict(), partial / "optimizer.pt")
-    (partial / "state.json").write_text(json.dumps({"step": step}) + "\n")
-    _sync(partial)
+    try:
+        partial.mkdir(parents=True)
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        torch.save(optimizer.state_dict(), partial / "optimizer.pt")
+        (partial / "state.json").write_text(json.dumps({"step": step}) + "\n")
+        _sync(partial)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch says RuntimeError
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = str(error).splitlines()[0]
+        raise StorageError(
+            f"{final}: cannot save a checkpoint, is the disk full? {reason}"
+        ) from error
     if final.exists():
         shutil.rmtree(final)
     partial.rename(final)
