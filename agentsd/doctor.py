@@ -21,10 +21,9 @@ TORCH_TIMEOUT_S = 60.0
 URL_TIMEOUT_S = 5.0
 EXTRAS = {
     "docker": "boxes in Docker containers",
-    "httpx": "engines and servers over HTTP",
-    "openai": "critics and policies behind an OpenAI-compatible server",
-    "peft": "adapters",
-    "ray": "several machines",
+    "httpx": "OpenEnv servers",
+    "websockets": "OpenEnv servers",
+    "mpmath": "the BFCL tasks",
 }
 """Optional packages and what they are for."""
 ASK_TORCH = """
@@ -84,7 +83,7 @@ async def examine_vllm(url: str | None) -> Probe:
     """The ``vllm`` engine: the server at ``url``, or else whether the package is here."""
     name = "engine vllm"
     if url is None:
-        return _package(name, "vllm", "fast sampling; runs in an environment of its own")
+        return _package(name, "vllm", "agentsd does not sample from it yet")
     try:
         answer = await asyncio.to_thread(_get, f"{url.rstrip('/')}/version")
     except (OSError, ValueError) as error:

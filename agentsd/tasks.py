@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from agentsd.errors import ConfigError, DataError
 from agentsd.types import Task
+from agentsd.validation import first_problem
 
 Split = Literal["train", "test"]
 TaskInput = str | Path | Sequence[Task] | Mapping[str, Sequence[Task]]
@@ -104,6 +105,4 @@ def _row(where: str, text: str) -> TaskRow:
     except json.JSONDecodeError as error:
         raise DataError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{where}: {f'{key}: ' if key else ''}{first['msg']}") from error
+        raise DataError(f"{where}: {first_problem(error)}") from error

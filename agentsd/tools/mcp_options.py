@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.server import MCPServer
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 
 from agentsd.boxes import BoxLimits
 from agentsd.errors import ConfigError
@@ -14,6 +14,7 @@ from agentsd.tools.mcp import CALL_S, CONNECT_S, Limits
 from agentsd.tools.mcp_targets import Http, SandboxName, Stdio, check_target
 from agentsd.tools.results import MAX_RESULT_BYTES, MIN_RESULT_BYTES
 from agentsd.types import Task
+from agentsd.validation import checked_options
 
 WAYS = ("command", "url", "server")
 ONLY_FOR = {
@@ -78,13 +79,7 @@ class ServerOptions(BaseModel):
 
 def server_options(server: Mapping[str, Any]) -> ServerOptions:
     """The options, checked as far as they can be without the server. Raises ``ConfigError``."""
-    try:
-        options = ServerOptions(**server)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(ServerOptions.model_fields)
-        raise ConfigError(f"mcp: option {name}: {first['msg']}; options: {known}") from error
+    options = checked_options(ServerOptions, "mcp", server)
     given = [way for way in WAYS if getattr(options, way) is not None]
     if len(given) != 1:
         got = ", ".join(given) or "none"

@@ -6,17 +6,15 @@ tools or of how a task is solved; ``expert`` does.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from agentsd.errors import ConfigError
 from agentsd.types import Task
 from agentsd_envs.depot.expert import num_calls
 from agentsd_envs.desk.tasks import NOTES, PEOPLE
+from agentsd_envs.seeded import check_split, distinct_tasks, split_of
 
 SHAPES = (
     ("take",),
@@ -36,7 +34,6 @@ BINS_OF_KEYS: Mapping[int, tuple[int, ...]] = {1: (1,), 2: (2,), 3: (2, 1)}
 """By level: for each key, the number of bins it opens."""
 
 LEVELS = tuple(BINS_OF_KEYS)
-SPLITS = ("train", "test")
 
 SLACK = 1
 """Calls beyond the needed ones: one mistake may be repaired, a second costs the task."""
@@ -53,19 +50,9 @@ def depot_tasks(split: str, count: int, levels: Sequence[int] = LEVELS) -> list[
     >>> [task.max_calls for task in depot_tasks("test", 3)]
     [10, 17, 19]
     """
-    most = PER_LEVEL * len(levels)
-    if not 1 <= count <= most:
-        raise ConfigError(f"depot has 1 to {most} tasks of these levels, got a count of {count}")
-    tasks: list[Task] = []
-    seen: set[str] = set()
     draws = endless_tasks(split, seed=0, levels=levels)
-    while len(tasks) < count:
-        task = next(draws)
-        level = levels[len(tasks) % len(levels)]
-        if task.data["level"] == level and task.prompt not in seen:
-            seen.add(task.prompt)
-            tasks.append(replace(task, id=f"depot/{split}/{len(tasks):05d}"))
-    return tasks
+    prefix = f"depot/{split}"
+    return distinct_tasks(draws, prefix, count, levels=levels, per_level=PER_LEVEL)
 
 
 def endless_tasks(split: str, seed: int, levels: Sequence[int] = LEVELS) -> Iterator[Task]:
@@ -73,23 +60,17 @@ def endless_tasks(split: str, seed: int, levels: Sequence[int] = LEVELS) -> Iter
 
     Raises ``ConfigError`` for an unknown split.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"depot has no split {split!r}; expected one of {', '.join(SPLITS)}")
+    check_split("depot", split)
     rng = random.Random(f"depot/{split}/{seed}")
     for index in itertools.count():
         level = rng.choice(levels)
         visits, world = _draft(rng, level)
         prompt = " ".join(_sentence(visit) for visit in visits)
-        if _split_of(prompt) != split:
+        if split_of(prompt) != split:
             continue
         jobs = [{"person": visit["person"], **job} for visit in visits for job in visit["jobs"]]
         data = {"level": level, "jobs": jobs, "world": world}
         yield Task(f"depot/{split}/{seed}/{index}", prompt, data, max_calls=num_calls(data) + SLACK)
-
-
-def _split_of(prompt: str) -> str:
-    """One prompt in eight is held out, whatever seed it was drawn with."""
-    return "test" if hashlib.sha256(prompt.encode()).digest()[0] < 32 else "train"
 
 
 def _draft(rng: random.Random, level: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:

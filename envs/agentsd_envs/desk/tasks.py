@@ -6,16 +6,15 @@ tools or of how a task is solved; ``expert`` does.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from agentsd.errors import ConfigError
 from agentsd.types import Task
 from agentsd_envs.desk.world import DAYS, FIRST_HOUR, LAST_HOUR
+from agentsd_envs.seeded import check_split, distinct_tasks, split_of
 
 PEOPLE = ("Mia", "Noah", "Lena", "Omar", "Ruth", "Ivan", "Zoe", "Paul")
 NOTES = ("plan", "rent", "fuel", "menu", "trip", "bills", "paint", "books", "seeds", "tea")
@@ -56,8 +55,6 @@ SLACK = 1
 """Calls beyond the needed ones: one mistake may be repaired, a second costs the task."""
 
 LEVELS = (1, 2, 3)
-SPLITS = ("train", "test")
-
 
 PER_LEVEL = 120
 """More tasks than this of one level and split would not be distinct."""
@@ -71,19 +68,9 @@ def desk_tasks(split: str, count: int, levels: Sequence[int] = LEVELS) -> list[T
     >>> [task.data["level"] for task in desk_tasks("test", 4)]
     [1, 2, 3, 1]
     """
-    most = PER_LEVEL * len(levels)
-    if not 1 <= count <= most:
-        raise ConfigError(f"desk has 1 to {most} tasks of these levels, got a count of {count}")
-    tasks: list[Task] = []
-    seen: set[str] = set()
     draws = endless_tasks(split, seed=0, levels=levels)
-    while len(tasks) < count:
-        task = next(draws)
-        level = levels[len(tasks) % len(levels)]
-        if task.data["level"] == level and task.prompt not in seen:
-            seen.add(task.prompt)
-            tasks.append(replace(task, id=f"desk/{split}/{len(tasks):05d}"))
-    return tasks
+    prefix = f"desk/{split}"
+    return distinct_tasks(draws, prefix, count, levels=levels, per_level=PER_LEVEL)
 
 
 def endless_tasks(split: str, seed: int, levels: Sequence[int] = LEVELS) -> Iterator[Task]:
@@ -91,24 +78,18 @@ def endless_tasks(split: str, seed: int, levels: Sequence[int] = LEVELS) -> Iter
 
     Raises ``ConfigError`` for an unknown split.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"desk has no split {split!r}; expected one of {', '.join(SPLITS)}")
+    check_split("desk", split)
     rng = random.Random(f"desk/{split}/{seed}")
     for index in itertools.count():
         level = rng.choice(levels)
         errand, world = _draft(rng, level)
         kind = KINDS[errand["kind"]]
         prompt = kind.prompt.format(**errand)
-        if _split_of(prompt) != split:
+        if split_of(prompt) != split:
             continue
         data = {"level": level, "errand": errand, "world": world}
         calls = kind.num_calls + SLACK
         yield Task(f"desk/{split}/{seed}/{index}", prompt, data, max_calls=calls)
-
-
-def _split_of(prompt: str) -> str:
-    """One prompt in eight is held out, whatever seed it was drawn with."""
-    return "test" if hashlib.sha256(prompt.encode()).digest()[0] < 32 else "train"
 
 
 def _draft(rng: random.Random, level: int) -> tuple[dict[str, Any], dict[str, Any]]:

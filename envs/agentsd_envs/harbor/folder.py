@@ -17,6 +17,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, PositiveFl
 
 from agentsd.boxes import MIB, BoxLimits
 from agentsd.errors import DataError
+from agentsd.validation import first_problem
 
 COMPOSE_NAMES = ("docker-compose.yaml", "docker-compose.yml", "compose.yaml", "compose.yml")
 SIZE_UNITS = {"K": 1 / 1024, "M": 1, "G": 1024}
@@ -243,9 +244,7 @@ def _toml(path: Path) -> TaskToml:
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path}: is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {key}: {first['msg']}") from error
+        raise DataError(f"{path}: {first_problem(error)}") from error
 
 
 def _text(path: Path) -> str:

@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-from agentsd.errors import ConfigError, DataError, InfraError
+from agentsd.errors import DataError, InfraError
 from agentsd.interfaces import Env, Tool
 from agentsd.tasks import TaskInput, TaskSplits, as_splits
 from agentsd.tools.env import Grade, TaskGrade, ToolEnv, grade_of, opening
 from agentsd.tools.results import MAX_RESULT_BYTES, MIN_RESULT_BYTES
 from agentsd.types import Message, Outcome, Task, ToolCall, ToolResult, ToolSpec, Trajectory
+from agentsd.validation import checked_options
 from agentsd_envs.openenv.session import Observed, Refused, Server, action_schema, session
 from agentsd_envs.openenv.tools import Progress, shown, text_of, tools_of
 
@@ -137,19 +138,9 @@ def taskset(
     Without ``grade`` the server's rewards are the score; an episode without any is unscored.
     Raises ``ConfigError``.
     """
-    options = _options(server)
+    options = checked_options(ServerOptions, "openenv", server)
     where = Server(options.url, options.connect_timeout_s, options.call_timeout_s)
     return OpenEnvTaskset(as_splits(tasks), options, where, system, grade)
-
-
-def _options(server: dict[str, Any]) -> ServerOptions:
-    try:
-        return ServerOptions(**server)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(ServerOptions.model_fields)
-        raise ConfigError(f"openenv: option {name}: {first['msg']}; options: {known}") from error
 
 
 def _rewarded(progress: Progress, reward: Reward) -> Grade:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from agentsd.boxes import MIB, BoxLimits, BoxSpec
-from agentsd.errors import ConfigError
 from agentsd.tools.results import MAX_RESULT_BYTES, MIN_RESULT_BYTES
+from agentsd.validation import checked_options
 from agentsd_envs.repo.repairs import LEVELS
 from agentsd_envs.repo.tools import Shell
 
@@ -72,10 +72,4 @@ class RepoOptions(BaseModel):
 
 def parsed(values: dict[str, Any]) -> RepoOptions:
     """The options. Raises ``ConfigError`` that names the first bad one."""
-    try:
-        return RepoOptions(**values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        known = ", ".join(RepoOptions.model_fields)
-        raise ConfigError(f"repo: option {name}: {first['msg']}; options: {known}") from error
+    return checked_options(RepoOptions, "repo", values)

@@ -16,6 +16,7 @@ from agentsd.errors import DataError
 from agentsd.jsonl import read_objects
 from agentsd.tasks import Split, TaskSplits
 from agentsd.types import Task
+from agentsd.validation import first_problem
 from agentsd_envs.repo.gits import is_repository, is_url
 
 REPORT = "{report}"
@@ -103,7 +104,7 @@ def row_of(task: Task) -> RepoRow:
     try:
         return RepoRow.model_validate(task.data["repo"])
     except ValidationError as error:
-        raise DataError(f"task {task.id}: {_first(error)}") from error
+        raise DataError(f"task {task.id}: {first_problem(error)}") from error
 
 
 def _parsed(where: str, value: dict[str, Any]) -> tuple[TaskLine, RepoRow]:
@@ -111,7 +112,7 @@ def _parsed(where: str, value: dict[str, Any]) -> tuple[TaskLine, RepoRow]:
         line = TaskLine.model_validate(value)
         return line, RepoRow.model_validate(line.model_extra)
     except ValidationError as error:
-        raise DataError(f"{where}: {_first(error)}") from error
+        raise DataError(f"{where}: {first_problem(error)}") from error
 
 
 def _located(where: str, row: RepoRow, base: Path) -> RepoRow:
@@ -124,9 +125,3 @@ def _located(where: str, row: RepoRow, base: Path) -> RepoRow:
     if (row.commit or row.test_commit) and not (path.is_dir() and is_repository(path)):
         raise DataError(f"{where}: commit: {path} is no git repository, so it has no commits")
     return row.model_copy(update={"repo": str(path)})
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return f"{f'{key}: ' if key else ''}{first['msg']}"
